@@ -1,0 +1,1 @@
+"""Mina: the GraphQL API of a product-photo studio. Start reading at `bootstrap.py`."""

@@ -1,0 +1,270 @@
+"""What the services need from outside, as protocols. Adapters implement them; `bootstrap.py` joins the two."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+JsonObject = dict[str, Any]
+
+# ---------------------------------------------------------------- pictures and files
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded-and-checked picture. `width` and `height` in pixels, after turning it upright."""
+
+    data: bytes
+    content_type: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """Where and how to PUT the bytes: exactly these headers, within `expires_in` seconds."""
+
+    url: str
+    headers: Mapping[str, str]
+    expires_in: int
+
+
+class PictureReader(Protocol):
+    """Checks bytes that claim to be a picture."""
+
+    async def clean(self, data: bytes) -> Picture:
+        """Decode by magic bytes, cap the pixels, turn upright, strip metadata, keep the format (JPEG, PNG, WebP).
+
+        Raises AssetRejected with a message that says what is wrong.
+        """
+        ...
+
+
+class ObjectStore(Protocol):
+    """Public files under random keys. A key is `<folder>/<owner tag>/<32 hex digits>.<extension>`."""
+
+    async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
+        """A signed PUT to the staging place of `key`; type and length are part of the signature."""
+        ...
+
+    async def read_staged(self, key: str) -> bytes | None:
+        """The uploaded bytes that wait under `key`, or None."""
+        ...
+
+    async def discard_staged(self, key: str) -> None:
+        """Remove what waits under `key`; fine when nothing does."""
+        ...
+
+    async def exists(self, key: str) -> bool:
+        """Whether the final object is there."""
+        ...
+
+    async def read(self, key: str) -> bytes:
+        """The final object's bytes. Raises StorageError when it is not there."""
+        ...
+
+    async def write(self, key: str, data: bytes, content_type: str) -> None:
+        """Store the final object; writing the same key again replaces it. Raises StorageError."""
+        ...
+
+    def public_url(self, key: str) -> str:
+        """The permanent URL of the final object."""
+        ...
+
+    def key_of(self, url: str) -> str | None:
+        """The key behind a public URL of this store, or None for any other URL."""
+        ...
+
+    def download_url(self, key: str, file_name: str) -> str:
+        """A permanent URL that answers with `Content-Disposition: attachment` and this name."""
+        ...
+
+    async def check(self) -> str:
+        """One line for `mina doctor`: what it is and that it works. Raises StorageError."""
+        ...
+
+
+class StorageError(Exception):
+    """The object store did not do what it was asked to."""
+
+
+# ---------------------------------------------------------------- models
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one model call used. Tokens are None where the vendor does not count them."""
+
+    model: str
+    input_chars: int
+    output_chars: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRequest:
+    """`subject` is product, logo, inspiration, input_still or output_still; `system` is the context's text."""
+
+    picture: Picture
+    url: str
+    subject: str
+    system: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a captioner saw, and a friendly line about it (data, to be checked by the caller)."""
+
+    text: str
+    line: str | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """`parts` are the facts the text is made from; `schema` is the strict JSON Schema of the answer."""
+
+    task: str
+    system: str
+    prompt: str
+    parts: JsonObject
+    schema: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer as the model gave it, not yet checked against the schema."""
+
+    value: JsonObject
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRequest:
+    """What an image or video model is asked for. `pictures` maps a slot (product, logo, inspiration_0, …) to a picture."""
+
+    generation: str
+    prompt: str
+    ratio: str
+    settings: JsonObject
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What an image or video model made. `request` and `response` are kept for admins, free of secrets and temporary URLs."""
+
+    data: bytes
+    content_type: str
+    width: int
+    height: int
+    request: JsonObject
+    response: JsonObject
+
+
+Accepted = Callable[[str], Awaitable[None]]
+"""Called with the vendor's prediction id, once, before waiting for it. Raises LeaseLost when the id could not be kept."""
+
+
+class Vendor(Protocol):
+    """What every model adapter tells of itself. `name` is stored as `mg_provider`, `model` as `mg_model`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+
+class Vision(Vendor, Protocol):
+    """Describes pictures."""
+
+    async def caption(self, request: CaptionRequest) -> Caption: ...
+
+
+class Writer(Vendor, Protocol):
+    """Writes text that follows a JSON Schema."""
+
+    async def write(self, request: WriteRequest) -> Written: ...
+
+
+class StillModel(Vendor, Protocol):
+    """Makes a picture. A paid call: see `generate`."""
+
+    async def generate(self, request: MediaRequest, *, prediction_id: str | None, accepted: Accepted) -> Media:
+        """Ask for a picture, tell its prediction id through `accepted`, wait for it, fetch it.
+
+        With a `prediction_id` (a run that was interrupted) nothing is asked for again: it waits for that one.
+        When `accepted` raises, the prediction is cancelled at the vendor and the error goes on.
+        Raises GenerationFailed.
+        """
+        ...
+
+    async def cancel(self, prediction_id: str) -> None:
+        """Tell the vendor to stop; fine when it has ended."""
+        ...
+
+
+class Models(Protocol):
+    """The models at hand. Raises ProviderNotConfigured where a role has none: before anything is charged."""
+
+    def require(self, provider: str) -> None:
+        """Check that pictures can be described, prompts written, and `provider` asked for media."""
+        ...
+
+    def vision(self) -> Vision: ...
+
+    def writer(self) -> Writer: ...
+
+    def still(self, provider: str) -> StillModel: ...
+
+
+# ---------------------------------------------------------------- jobs and progress
+
+
+class SqlConnection(Protocol):
+    """The connection of the transaction at hand, for adapters that bring their own SQL."""
+
+    async def fetch(self, sql: str, *args: object) -> list[dict[str, object]]: ...
+
+
+class JobQueue(Protocol):
+    """An at-least-once dispatcher of generations."""
+
+    async def enqueue(self, connection: SqlConnection, generation: str, *, priority: int = 0) -> None:
+        """Enqueue within the transaction at hand: the job exists exactly when the transaction commits.
+
+        A generation has one job at most; enqueueing it again changes nothing.
+        """
+        ...
+
+
+class ProgressBus(Protocol):
+    """Wake-ups: carries no content, may lose messages, never blocks the sender for long."""
+
+    async def announce(self, generation: str, seq: int) -> None:
+        """Tell every process that `generation` (its mg_id) has something new up to `seq`. After commit."""
+        ...
+
+    def watch(self, generation: str) -> AbstractAsyncContextManager["Wakeups"]:
+        """Be woken for one generation; registered from entry to exit."""
+        ...
+
+
+class Wakeups(Protocol):
+    """Wake-ups of one watcher, coalesced: any number of announcements before a wait make one return."""
+
+    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 -- it returns, it does not raise
+        """Return at an announcement, or after `timeout` seconds."""
+        ...
+
+
+class Rates(Protocol):
+    """How often something may be asked for."""
+
+    async def hit(self, name: str, who: str, per_minute: int) -> None:
+        """Count one request of `who` (a Pass or an address). Raises Throttled when it is one too many in a minute."""
+        ...

@@ -1,0 +1,117 @@
+"""The typed environment. Read only by the entry points and `bootstrap.py`; every name stands in the README.
+
+A bad or missing setting stops the start with its name and what is wrong, never its value.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class BadSetting(Exception):
+    """The environment cannot be used; the message names each setting and what is wrong with it."""
+
+
+class Settings(BaseSettings):
+    """What the environment says. Unset `database_url` means the embedded default."""
+
+    model_config = SettingsConfigDict(env_prefix="MINA_", env_file=".env", extra="ignore", populate_by_name=True)
+
+    home: Path = Path(".mina")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    public_url: str = ""
+    database_url: SecretStr | None = None
+    database_direct_url: SecretStr | None = None
+    offline_vendors: bool | None = None
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    secret_key: SecretStr | None = None
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    rate_limits: Literal["on", "off"] = "on"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
+    replicate_api_token: SecretStr | None = Field(None, validation_alias=AliasChoices("REPLICATE_API_TOKEN"))
+
+    @field_validator("trusted_proxies", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("database_url", "database_direct_url", mode="before")
+    @classmethod
+    def _postgresql(cls, value: object) -> object:
+        if value in {"", None}:
+            return None
+        if not str(value).startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
+                raise ValueError("must be origins such as https://studio.example, separated by commas")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("must be 32 bytes or more; make one with: python -c 'import secrets; print(secrets.token_hex(32))'")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
+            raise ValueError("must be an absolute http or https URL such as https://api.example")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.embedded and self.secret_key is None:
+            raise ValueError("MINA_SECRET_KEY must be set (32 bytes or more) when MINA_DATABASE_URL is")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the embedded default: our own PostgreSQL below `home`."""
+        return self.database_url is None
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach this server, without a slash at the end."""
+        if self.public_url:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the server listens on this machine only."""
+        return self.host in LOOPBACK
+
+
+def load(**overrides: object) -> Settings:
+    """Read the environment and `.env`; `overrides` (from the command line) win. Raises BadSetting."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # typed by pydantic
+    except ValidationError as error:
+        raise BadSetting("\n".join(_explain(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not location:
+        return message
+    name = str(location[0])
+    known = name if name.isupper() else f"MINA_{name.upper()}"
+    return f"{known}: {message[0].lower()}{message[1:]}"
