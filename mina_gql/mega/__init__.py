@@ -1,0 +1,1 @@
+"""The three MEGA tables: every SQL statement lives here."""

@@ -1,0 +1,156 @@
+"""`mega_customers`: one row a Pass. Reads give `PassRow`; writes happen inside a transaction of `Database.begin`."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mina_gql.domain.passes import PassState
+from mina_gql.mega.database import Query, Timestamp
+from mina_gql.mega.models import Customer
+
+
+class PassRow(NamedTuple):
+    """A Pass as people see it. `balance` and `expires_at` are read against the database clock: expired matcha is 0."""
+
+    id: str
+    email: str | None
+    display_name: str | None
+    first_name: str | None
+    last_name: str | None
+    locale: str | None
+    timezone: str | None
+    marketing_opt_in: bool
+    product_updates_opt_in: bool
+    balance: int
+    expires_at: Timestamp | None
+    last_active: Timestamp | None
+    disabled: bool
+    user_id: str | None
+    minted: bool
+    linked: bool
+    seen_long_ago: bool
+    verified_any: bool
+    verified_email: bool
+    verified_google: bool
+    verified_apple: bool
+    verification_method: str | None
+    verification_at: Timestamp | None
+    topup_default_packs: int
+    auto_topup_enabled: bool
+    auto_topup_monthly_limit_packs: int | None
+    last_topup_at: Timestamp | None
+    topup_source: str | None
+    preferences: orjson.Fragment
+    preferences_updated_at: Timestamp | None
+    created_at: Timestamp
+
+    @property
+    def state(self) -> PassState:
+        """What proves this Pass: follows from the row alone (DESIGN section 4)."""
+        if self.user_id is not None:
+            return PassState.CLAIMED
+        return PassState.BEARER if self.minted and not self.linked else PassState.UNCLAIMED
+
+
+class LockedPass(NamedTuple):
+    """What a write knows of a Pass after locking its row. `due` means that its matcha has expired."""
+
+    id: str
+    balance: int
+    expires_at: datetime | None
+    due: bool
+    disabled: bool
+
+
+_due: ColumnElement[bool] = and_(Customer.expires_at.is_not(None), Customer.expires_at <= func.clock_timestamp())
+_minted: ColumnElement[bool] = Customer.meta.op("@>")(literal_column("'{\"minted\": true}'::jsonb"))
+_linked: ColumnElement[bool] = or_(Customer.shopify_customer_id.is_not(None), Customer.email.is_not(None))
+
+SEEN_EVERY_SECONDS = 300
+_stale_at = func.clock_timestamp() - func.make_interval(*[literal_column("0")] * 6, literal_column(str(SEEN_EVERY_SECONDS)))
+_seen_long_ago: ColumnElement[bool] = or_(Customer.last_active.is_(None), Customer.last_active < _stale_at)
+
+_PASS = select(
+    Customer.pass_id,
+    Customer.email,
+    Customer.display_name,
+    Customer.first_name,
+    Customer.last_name,
+    Customer.locale,
+    Customer.timezone,
+    Customer.marketing_opt_in,
+    Customer.product_updates_opt_in,
+    case((_due, literal_column("0")), else_=Customer.credits),
+    Customer.expires_at,
+    Customer.last_active,
+    Customer.disabled,
+    func.text(Customer.user_id),
+    _minted,
+    _linked,
+    _seen_long_ago,
+    Customer.verified_any,
+    Customer.verified_email,
+    Customer.verified_google,
+    Customer.verified_apple,
+    Customer.verification_method,
+    Customer.verification_at,
+    Customer.topup_default_packs,
+    Customer.auto_topup_enabled,
+    Customer.auto_topup_monthly_limit_packs,
+    Customer.last_topup_at,
+    Customer.topup_source,
+    Customer.mma_preferences,
+    Customer.mma_preferences_updated_at,
+    Customer.created_at,
+).where(Customer.deleted_at.is_(None))
+
+PASS_BY_ID = Query(_PASS.where(Customer.pass_id == bindparam("pass_id")))
+PASSES_BY_ID = Query(_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
+
+
+async def lock(session: AsyncSession, pass_id: str) -> LockedPass | None:
+    """Lock the row for the rest of the transaction; None when there is no such Pass (any more)."""
+    row = (
+        await session.execute(
+            select(Customer.pass_id, Customer.credits, Customer.expires_at, _due.label("due"), Customer.disabled)
+            .where(Customer.pass_id == pass_id, Customer.deleted_at.is_(None))
+            .with_for_update(key_share=True)
+        )
+    ).one_or_none()
+    return None if row is None else LockedPass(*row)
+
+
+async def insert_minted(session: AsyncSession, pass_id: str) -> None:
+    """A new BEARER Pass: minted here, linked to nothing."""
+    session.add(Customer(pass_id=pass_id, meta={"minted": True}, source_system="api", last_active=func.clock_timestamp()))
+    await session.flush()
+
+
+async def set_balance(session: AsyncSession, pass_id: str, balance: int) -> None:
+    """The new balance; the caller holds the row's lock and writes the ledger row beside it."""
+    await _set(session, pass_id, credits=balance)
+
+
+async def extend_expiry(session: AsyncSession, pass_id: str, days: int) -> None:
+    """Let the matcha live at least `days` from now; never shortens."""
+    until = func.clock_timestamp() + func.make_interval(0, 0, 0, days)
+    await _set(session, pass_id, expires_at=func.greatest(func.coalesce(Customer.expires_at, until), until))
+
+
+async def touch(session: AsyncSession, pass_id: str) -> None:
+    """Note that the Pass was seen, at most once in `SEEN_EVERY_SECONDS`."""
+    await session.execute(
+        update(Customer)
+        .where(Customer.pass_id == pass_id, _seen_long_ago)
+        .values(last_active=func.clock_timestamp())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _set(session: AsyncSession, pass_id: str, **values: Any) -> None:
+    await session.execute(
+        update(Customer).where(Customer.pass_id == pass_id).values(**values).execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,1 @@
+"""`mega_generations`, the ledger of everything: a module for each record type, and `runs` for the work in progress."""
