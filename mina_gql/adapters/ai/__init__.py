@@ -1,0 +1,1 @@
+"""Models: captioners, writers, image and video models."""

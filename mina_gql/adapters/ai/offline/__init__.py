@@ -1,0 +1,7 @@
+"""The offline vendors: models that need no account and no network, and say so (DESIGN section 9)."""
+
+from mina_gql.adapters.ai.offline.still import OfflineStill
+from mina_gql.adapters.ai.offline.vision import OfflineVision
+from mina_gql.adapters.ai.offline.writer import OfflineWriter
+
+__all__ = ["OfflineStill", "OfflineVision", "OfflineWriter"]

@@ -1,0 +1,189 @@
+"""Jobs on PGQueuer, in schema `ops`: enqueue within a transaction, work on one dedicated connection (DESIGN section 6)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Self
+
+import asyncpg
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.tm import TaskManager
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.errors import RetryRequested
+from pgqueuer.models import Job
+from pgqueuer.ports.driver import Driver, NotifyCallback
+from pgqueuer.qm import QueueManager
+
+from mina_gql.domain.ports import SqlConnection
+
+log = structlog.get_logger(__name__)
+
+ENTRYPOINT = "generation"
+HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+"""A job whose worker has been silent for so long may be taken by another."""
+POLL = timedelta(seconds=5)
+BATCH = 4
+RECONNECT_SECONDS = 1.0
+RECONCILE_SECONDS = 10.0
+RETRY_AFTER = timedelta(seconds=5)
+LOG_DAYS = 7
+
+Run = Callable[[str], Awaitable[None]]
+Reconcile = Callable[[], Awaitable[int]]
+
+
+class GenerationQueue:
+    """`domain.ports.JobQueue`: one job a generation, its payload is the generation's mg_id and nothing else."""
+
+    async def enqueue(self, connection: SqlConnection, generation: str, *, priority: int = 0) -> None:
+        """Enqueue on the transaction's own connection."""
+        await _queries(_TransactionDriver(connection)).enqueue(
+            ENTRYPOINT, generation.encode(), priority=priority, dedupe_key=generation, on_conflict="skip"
+        )
+
+
+class Worker:
+    """Takes jobs and runs them, at most `concurrency` at a time, until stopped.
+
+    `dsn` must not go through a transaction-mode pooler.
+    """
+
+    def __init__(self, dsn: str, run: Run, reconcile: Reconcile, *, concurrency: int = 2 * BATCH) -> None:
+        self._dsn = dsn
+        self._run = run
+        self._reconcile = reconcile
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._manager: QueueManager | None = None
+        self.connected = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work for as long as the block runs; at its end, unfinished work is handed back."""
+        tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._reconcile_always())]
+        try:
+            yield
+        finally:
+            await self.stop()
+            await asyncio.gather(*tasks)
+
+    async def _reconcile_always(self) -> None:
+        """At the start and every ten seconds: find work with no job or a dead lease."""
+        while not self._stopping.is_set():
+            try:
+                await self._reconcile()
+            except Exception as error:  # noqa: BLE001 -- the next round tries again
+                log.warning("reconcile failed, trying again", error=repr(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RECONCILE_SECONDS)
+
+    async def _work(self) -> None:
+        """Take jobs until `stop`; reconnects when the database goes away."""
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
+                log.warning("worker lost the database, reconnecting", error=repr(error))
+            except BaseExceptionGroup as errors:
+                log.warning("worker lost the database, reconnecting", error=repr(errors))
+            self.connected = False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)
+
+    async def stop(self) -> None:
+        """Take no more jobs, and hand back what is unfinished so that another worker goes on with it."""
+        self._stopping.set()
+        if self._manager is not None:
+            self._manager.shutdown.set()
+        for task in self._running:
+            task.cancel()
+
+    async def _session(self) -> None:
+        connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "mina worker"})
+        try:
+            queries = _queries(AsyncpgDriver(connection))
+            await connection.execute(_DELETE_OLD_LOGS, timedelta(days=LOG_DAYS))
+            manager = QueueManager(queries, channel=_SETTINGS.channel)
+            manager.entrypoint(ENTRYPOINT)(self._job)
+            self._manager = manager
+            if self._stopping.is_set():
+                return
+            self.connected = True
+            await manager.run(
+                dequeue_timeout=POLL,
+                batch_size=BATCH,
+                max_concurrent_tasks=self._concurrency,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                shutdown_on_listener_failure=True,
+            )
+        finally:
+            self._manager = None
+            await connection.close(timeout=2)
+
+    async def _job(self, job: Job) -> None:
+        """One job. A cancelled or broken run is asked for again: PGQueuer would delete the job otherwise."""
+        generation = (job.payload or b"").decode()
+        task = asyncio.ensure_future(self._run(generation))
+        self._running.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            raise RetryRequested(reason="the worker is stopping") from None
+        except Exception as error:
+            log.exception("run broke, trying again", generation=generation)
+            raise RetryRequested(RETRY_AFTER, reason=repr(error)) from error
+        finally:
+            self._running.discard(task)
+
+
+class _TransactionDriver(Driver):
+    """PGQueuer's driver over a transaction that is not ours: it can enqueue and nothing else."""
+
+    def __init__(self, connection: SqlConnection) -> None:
+        self._connection = connection
+        self._shutdown = asyncio.Event()
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return await self._connection.fetch(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        raise NotImplementedError
+
+    async def notify(self, channel: str, payload: str) -> None:
+        raise NotImplementedError
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        raise NotImplementedError
+
+    @property
+    def shutdown(self) -> asyncio.Event:
+        return self._shutdown
+
+    @property
+    def tm(self) -> TaskManager:
+        return TaskManager()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close: the transaction is its owner's."""
+
+
+_SETTINGS = DBSettings(db_schema="ops")
+_DELETE_OLD_LOGS = f"delete from {_SETTINGS.qualified.queue_table_log} where created < now() - $1::interval"  # noqa: S608
+_BUILDERS = {
+    "qbe": QueryBuilderEnvironment(_SETTINGS),
+    "qbq": QueryQueueBuilder(_SETTINGS),
+    "qbs": QuerySchedulerBuilder(_SETTINGS),
+}
+
+
+def _queries(driver: Driver) -> Queries:
+    return Queries(driver, **_BUILDERS)  # type: ignore[arg-type]  # a dict of three builders, by their parameters' names
