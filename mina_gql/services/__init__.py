@@ -1,0 +1,1 @@
+"""Use-cases: one transaction each; they speak to ports, never to vendors."""

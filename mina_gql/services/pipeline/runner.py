@@ -1,0 +1,179 @@
+"""Runs one generation to its end: takes the lease, records steps, skips what an earlier run finished, refunds failures."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from secrets import token_hex
+
+import structlog
+
+from mina_gql.domain.errors import GenerationFailed, LeaseLost
+from mina_gql.domain.pipeline import LEASE, LEASE_RENEWAL, MAX_ATTEMPTS, FailureCode
+from mina_gql.domain.ports import ProgressBus, StorageError
+from mina_gql.mega.database import Database, DatabaseAway
+from mina_gql.mega.generations import runs
+from mina_gql.mega.generations.runs import Ending
+from mina_gql.services.pipeline.endings import Endings
+from mina_gql.services.pipeline.lines import line_for
+from mina_gql.services.pipeline.recorder import Recorder, Step
+from mina_gql.services.pipeline.steps import STILL, Stage
+from mina_gql.services.pipeline.work import Call, Outcome, Tools, Work
+
+log = structlog.get_logger(__name__)
+
+_OOPS = "Something went wrong on our side. Your matcha is back; please try again."
+
+
+class Runner:
+    """Takes generations over and finishes them. Several may run at once, in one process or in many."""
+
+    def __init__(self, database: Database, tools: Tools, bus: ProgressBus, endings: Endings) -> None:
+        self._database = database
+        self._tools = tools
+        self._bus = bus
+        self._endings = endings
+
+    async def run(self, generation: str) -> None:
+        """Work on a generation (mg_id) until it ends; returns at once when somebody else does, or it has ended.
+
+        Cancelled from outside (shutdown), it hands the generation back unfinished.
+        """
+        lease = token_hex(16)
+        async with self._database.begin() as session:
+            claim = await runs.claim(session, generation, lease)
+        if claim is None:
+            return
+        recorder = Recorder(self._database, self._bus, claim, lease)
+        try:
+            async with self._renewing(generation, lease):
+                await self._work(Work(claim, self._tools, claim.vars), recorder)
+        except LeaseLost:
+            log.warning("lease lost", generation=generation)
+        except DatabaseAway:
+            raise  # nothing can be recorded now: the lease runs out and another run goes on from the last checkpoint
+        except asyncio.CancelledError:
+            async with self._database.begin() as session:
+                await runs.release(session, generation, lease)
+            raise
+        except GenerationFailed as failure:
+            await self._endings.fail(generation, failure, lease=lease)
+        except Exception as error:
+            log.exception("generation failed", generation=generation)
+            await self._endings.fail(generation, GenerationFailed(FailureCode.INTERNAL, _OOPS, detail=repr(error)), lease=lease)
+
+    async def _work(self, work: Work, recorder: Recorder) -> None:
+        if work.claim.attempts > MAX_ATTEMPTS:
+            raise GenerationFailed(FailureCode.INTERNAL, _OOPS, detail=f"given up after {MAX_ATTEMPTS} attempts")
+        if work.claim.seconds_left <= 0:
+            raise _deadline_exceeded()
+        try:
+            async with asyncio.timeout(work.claim.seconds_left):
+                await recorder.load()
+                for stage in STILL:
+                    await self._stage(work, stage, recorder)
+        except TimeoutError as error:
+            raise _deadline_exceeded() from error
+        await recorder.finish(_ending(work), work.vars["prompts"]["userMessage_final"])
+
+    async def _stage(self, work: Work, stage: Stage, recorder: Recorder) -> None:
+        await recorder.enter(stage.status, line_for(stage.status, work.generation))
+        calls = [call for plan in stage.plans for call in await plan(work)]
+        await self._together(calls, work, recorder)
+
+    async def _together(self, calls: Sequence[Call], work: Work, recorder: Recorder) -> None:
+        """Run calls at the same time. The first essential failure ends them all."""
+        waiting = [call for call in calls if not recorder.succeeded(call)]
+        if len(waiting) == 1:
+            await self._call(waiting[0], work, recorder)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in waiting:
+                    group.create_task(self._call(call, work, recorder))
+        except* (GenerationFailed, LeaseLost, DatabaseAway) as failures:
+            raise _first(failures) from failures
+
+    async def _call(self, call: Call, work: Work, recorder: Recorder) -> None:
+        step = await recorder.begin(call)
+        try:
+            outcome = await self._attempt(call, step)
+        except GenerationFailed as failure:
+            await recorder.failed(step, failure)
+            if call.essential:
+                failure.at(call.step_type)
+                raise
+            log.warning("step failed, going on", generation=work.generation, step=call.step_type, error=failure.detail)
+            return
+        await recorder.succeed(step, outcome)
+        work.apply(outcome.patches)
+
+    async def _attempt(self, call: Call, step: Step) -> Outcome:
+        """The step's work, with everything that may go wrong in it as a GenerationFailed."""
+        try:
+            async with asyncio.timeout(call.timeout):
+                return await call.work(step)
+        except (GenerationFailed, LeaseLost, DatabaseAway):
+            raise
+        except TimeoutError as error:
+            raise GenerationFailed(FailureCode.PROVIDER_TIMEOUT, "This took too long. Please try again.") from error
+        except StorageError as error:
+            raise GenerationFailed(
+                FailureCode.STORAGE_ERROR, "The picture could not be kept. Please try again.", detail=str(error)
+            ) from error
+        except Exception as error:
+            log.exception("step broke", step=call.step_type)
+            raise GenerationFailed(FailureCode.INTERNAL, _OOPS, detail=repr(error)) from error
+
+    @asynccontextmanager
+    async def _renewing(self, generation: str, lease: str) -> AsyncIterator[None]:
+        """Keep the lease while the block runs; cancel the block, as LeaseLost, when it is gone."""
+        owner = asyncio.current_task()
+        lost = False
+
+        async def renew() -> None:
+            nonlocal lost
+            alive_until = asyncio.get_running_loop().time() + LEASE.total_seconds()
+            while True:
+                await asyncio.sleep(LEASE_RENEWAL.total_seconds())
+                try:
+                    async with self._database.begin() as session:
+                        held = await runs.renew(session, generation, lease)
+                    alive_until = asyncio.get_running_loop().time() + LEASE.total_seconds()
+                except DatabaseAway:
+                    held = asyncio.get_running_loop().time() < alive_until
+                if not held:
+                    lost = True
+                    if owner is not None:
+                        owner.cancel()
+                    return
+
+        renewal = asyncio.create_task(renew())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and owner is not None:
+                owner.uncancel()
+                raise LeaseLost from None
+            raise
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+
+
+def _ending(work: Work) -> Ending:
+    outputs = work.vars["outputs"]
+    return Ending(work.vars["prompts"]["clean_prompt"], outputs["url"], outputs["key"], outputs["provider"], outputs["model"])
+
+
+def _deadline_exceeded() -> GenerationFailed:
+    return GenerationFailed(
+        FailureCode.DEADLINE_EXCEEDED, "This took longer than it should. Your matcha is back; please try again."
+    )
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first leaf of a group: the others failed because of it, or would have ended the run the same way."""
+    leaf: BaseException = failures
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
