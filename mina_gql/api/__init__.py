@@ -1,0 +1,1 @@
+"""The edge: knows GraphQL and HTTP, decides nothing."""

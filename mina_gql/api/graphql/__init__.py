@@ -1,0 +1,1 @@
+"""GraphQL: one module per noun, each with its types, queries and mutations."""

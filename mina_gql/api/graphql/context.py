@@ -1,0 +1,52 @@
+"""The context of one operation: who speaks, the services, the loaders."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Self
+
+import strawberry
+from starlette.requests import HTTPConnection
+
+from mina_gql.api.auth import authenticate
+from mina_gql.api.graphql.loaders import Loaders
+from mina_gql.api.services import Services
+from mina_gql.domain.passes import Caller
+from mina_gql.mega.customers import PassRow
+from mina_gql.mega.generations.steps import StepRow
+
+
+class Context:
+    """`info.context`. `owner` is the proven Pass as it was when the operation began."""
+
+    def __init__(self, services: Services, caller: Caller, owner: PassRow | None) -> None:
+        self.services = services
+        self.caller = caller
+        self.owner = owner
+        self.response_headers: dict[str, str] = {}
+        self.steps_ahead: dict[str, list[StepRow]] = {}  # read for a whole page, before its nodes ask one by one
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """Made when first asked for: many operations need none."""
+        return Loaders(self.services)
+
+    def for_event(self) -> Self:
+        """The same caller with fresh loaders, for one event of a stream."""
+        return type(self)(self.services, self.caller, self.owner)
+
+
+Info = strawberry.Info[Context, None]
+
+
+class ContextFactory:
+    """Makes contexts (`engine.ContextFactory`). `proxies` are the addresses whose X-Forwarded-For is believed."""
+
+    def __init__(self, services: Services, proxies: tuple[str, ...]) -> None:
+        self._services = services
+        self._proxies = proxies
+
+    async def __call__(self, connection: HTTPConnection, params: Mapping[str, object] | None, request_id: str) -> Context:
+        """Find out who speaks. Raises Unauthenticated."""
+        del request_id  # errors carry it already
+        caller, owner = await authenticate(connection, params, self._services.passes, self._proxies)
+        return Context(self._services, caller, owner)

@@ -1,0 +1,199 @@
+"""Passes: who the caller is, and everything that is theirs."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import Parent
+
+from mina_gql.api.graphql.connections import Connection, First, Last, connection, page_request
+from mina_gql.api.graphql.context import Info
+from mina_gql.api.graphql.credits import Credits, CreditTransaction, Topup, credits_of
+from mina_gql.api.graphql.enums import EventType, PassState
+from mina_gql.api.graphql.events import MmaEvent
+from mina_gql.api.graphql.generations import GENERATION_VARS, Generation
+from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.scalars import DateTime
+from mina_gql.api.graphql.selections import asked_of_nodes
+from mina_gql.api.graphql.sessions import Session
+from mina_gql.api.graphql.user_errors import UserError, answered
+from mina_gql.mega.customers import PassRow
+from mina_gql.mega.database import decode
+
+After = Annotated[str | None, strawberry.argument(description="Only what is older than this cursor.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what is newer than this cursor.")]
+
+
+@strawberry.type
+class Verification:
+    """What a login has verified."""
+
+    any: bool
+    email: bool
+    google: bool
+    apple: bool
+    method: str | None
+    at: DateTime | None
+
+
+@strawberry.type
+class TagWeight:
+    """How much a tag is liked; below 0: disliked."""
+
+    tag: str
+    weight: float
+
+
+@strawberry.type
+class Preferences:
+    """Learned taste: hard blocks and tag weights, rebuilt from events alone."""
+
+    hard_blocks: list[str]
+    tag_weights: list[TagWeight]
+    updated_at: DateTime | None
+    source: str | None
+
+
+@strawberry.type(
+    description=("One customer, known by exactly one Pass ID. Auth user, Shopify customer and e-mail are attributes of it.")
+)
+class Pass(Node):
+    """One customer."""
+
+    state: PassState
+    email: str | None
+    display_name: str | None
+    first_name: str | None
+    last_name: str | None
+    locale: str | None
+    timezone: str | None
+    marketing_opt_in: bool
+    product_updates_opt_in: bool
+    last_active: DateTime | None
+    created_at: DateTime
+
+    @strawberry.field
+    def verification(root: Parent[PassRow]) -> Verification:
+        """What a login has verified."""
+        return Verification(
+            any=root.verified_any,
+            email=root.verified_email,
+            google=root.verified_google,
+            apple=root.verified_apple,
+            method=root.verification_method,
+            at=root.verification_at,  # type: ignore[arg-type]  # a Timestamp prints as DateTime
+        )
+
+    @strawberry.field
+    def credits(root: Parent[PassRow]) -> Credits:
+        """Balance and expiry."""
+        return credits_of(root)
+
+    @strawberry.field
+    def topup(root: Parent[PassRow]) -> Topup:
+        """How this person likes to buy matcha."""
+        return Topup(
+            default_packs=root.topup_default_packs,
+            auto_enabled=root.auto_topup_enabled,
+            auto_monthly_limit_packs=root.auto_topup_monthly_limit_packs,
+            last_at=root.last_topup_at,  # type: ignore[arg-type]
+            source=root.topup_source,
+        )
+
+    @strawberry.field
+    def preferences(root: Parent[PassRow]) -> Preferences:
+        """Learned taste."""
+        snapshot = decode(root.preferences)
+        return Preferences(
+            hard_blocks=snapshot.get("hard_blocks", []),
+            tag_weights=[TagWeight(tag=tag, weight=weight) for tag, weight in snapshot.get("tag_weights", {}).items()],
+            updated_at=root.preferences_updated_at,  # type: ignore[arg-type]
+            source=snapshot.get("source"),
+        )
+
+    @strawberry.field
+    async def generations(
+        root: Parent[PassRow], info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Generation]:
+        """The archive, newest first."""
+        row, generations = root, info.context.services.generations
+        asked = asked_of_nodes(info)
+        page = await generations.of_pass(
+            row.id, page_request(first, after, last, before), with_vars=not asked.isdisjoint(GENERATION_VARS)
+        )
+        if "steps" in asked:
+            info.context.steps_ahead |= await generations.steps([node.generation_id for node in page.rows])
+        return connection(page, lambda: generations.count_of_pass(row.id))  # type: ignore[return-value]
+
+    @strawberry.field
+    async def credit_transactions(
+        root: Parent[PassRow], info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[CreditTransaction]:
+        """The ledger, newest first."""
+        row, ledger = root, info.context.services.credits
+        page = await ledger.transactions(row.id, page_request(first, after, last, before))
+        return connection(page, lambda: ledger.count_transactions(row.id))  # type: ignore[return-value]
+
+    @strawberry.field
+    async def events(
+        root: Parent[PassRow],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        types: list[EventType] | None = None,
+    ) -> Connection[MmaEvent]:
+        """What this person did, newest first."""
+        row, events = root, info.context.services.events
+        page = await events.of_pass(row.id, page_request(first, after, last, before), types)
+        return connection(page, lambda: events.count_of_pass(row.id, types))  # type: ignore[return-value]
+
+    @strawberry.field
+    async def sessions(
+        root: Parent[PassRow], info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Session]:
+        """Visits, newest first."""
+        row, sessions = root, info.context.services.sessions
+        page = await sessions.of_pass(row.id, page_request(first, after, last, before))
+        return connection(page, lambda: sessions.count_of_pass(row.id))  # type: ignore[return-value]
+
+
+node_type(PassRow, "Pass")
+
+
+@strawberry.type
+class EnsurePassPayload:
+    """The caller's Pass. Keep its id and send it as X-Mina-Pass-Id."""
+
+    pass_: Pass | None = strawberry.field(name="pass", default=None)
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PassQueries:
+    """Queries about the caller."""
+
+    @strawberry.field(description="The caller's Pass; null when the request proves none. `ensurePass` makes or resumes one.")
+    async def me(self, info: Info) -> Pass | None:
+        owner = info.context.owner
+        if owner is not None and owner.seen_long_ago:
+            await info.context.services.passes.touch(owner.id)
+        return owner  # type: ignore[return-value]
+
+
+@strawberry.type
+class PassMutations:
+    """Mutations of Passes."""
+
+    @strawberry.mutation(description="Make or resume the caller's Pass, and mark it seen.")
+    async def ensure_pass(self, info: Info) -> EnsurePassPayload | None:
+        context = info.context
+
+        async def ensure() -> EnsurePassPayload:
+            runtime = await context.services.config.runtime()
+            await context.services.rates.hit("ensure_pass", context.caller.address, runtime.per_minute("ensure_pass"))
+            owner = await context.services.passes.ensure(context.caller)
+            context.response_headers["X-Mina-Pass-Id"] = owner.id
+            return EnsurePassPayload(pass_=owner)  # type: ignore[arg-type]
+
+        return await answered(EnsurePassPayload, ensure)

@@ -1,0 +1,58 @@
+"""Steps: the pipeline's trace of a generation."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from strawberry import Parent
+
+from mina_gql.api.graphql.context import Info
+from mina_gql.api.graphql.enums import StepStatus
+from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.scalars import DateTime
+from mina_gql.domain.pipeline import generation_mg_id
+from mina_gql.mega.generations.steps import StepRow
+
+if TYPE_CHECKING:
+    from mina_gql.api.graphql.generations import Generation
+
+
+@strawberry.type
+class ConfigUse:
+    """The version of a context that a language-model step ran with."""
+
+    key: str
+    version: int
+    id: strawberry.ID
+
+
+@strawberry.type
+class MmaStep(Node):
+    """One stage of a pipeline run."""
+
+    step_no: int
+    step_type: str
+    status: StepStatus
+    provider: str | None
+    model: str | None
+    started_at: DateTime | None
+    ended_at: DateTime | None
+    duration_ms: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    error: str | None
+
+    @strawberry.field(description="The context version that a language-model step ran with.")
+    def config(root: Parent[StepRow]) -> ConfigUse | None:
+        if root.ctx_key is None or root.ctx_version is None or root.ctx_id is None:
+            return None
+        return ConfigUse(key=root.ctx_key, version=root.ctx_version, id=strawberry.ID(root.ctx_id))
+
+    @strawberry.field
+    async def generation(
+        root: Parent[StepRow], info: Info
+    ) -> Annotated["Generation", strawberry.lazy("mina_gql.api.graphql.generations")]:
+        """What the step belongs to."""
+        return await info.context.loaders.generations.load(generation_mg_id(root.generation_id))  # type: ignore[return-value]
+
+
+node_type(StepRow, "MmaStep")

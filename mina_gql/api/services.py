@@ -1,0 +1,28 @@
+"""The services that the edge speaks to, in one place; `bootstrap.py` fills it."""
+
+from dataclasses import dataclass
+
+from mina_gql.domain.ports import Rates
+from mina_gql.services.assets import AssetService
+from mina_gql.services.config import ConfigService
+from mina_gql.services.credits import CreditService
+from mina_gql.services.events import EventService
+from mina_gql.services.generations import GenerationService
+from mina_gql.services.passes import PassService
+from mina_gql.services.progress import ProgressService
+from mina_gql.services.sessions import SessionService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every use-case there is."""
+
+    passes: PassService
+    sessions: SessionService
+    credits: CreditService
+    generations: GenerationService
+    assets: AssetService
+    events: EventService
+    progress: ProgressService
+    config: ConfigService
+    rates: Rates
