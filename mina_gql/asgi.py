@@ -1,0 +1,77 @@
+"""The app: `uvicorn mina_gql.asgi:app`, or `mina serve`, which says more while it starts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mina_gql import bootstrap
+from mina_gql.api import health, ide, uploads
+from mina_gql.api.graphql import schema
+from mina_gql.api.graphql.context import ContextFactory
+from mina_gql.api.graphql.engine import Engine
+from mina_gql.api.graphql.http import GraphQLHTTP
+from mina_gql.api.graphql.websocket import GraphQLWebSocket
+from mina_gql.api.origin import OriginGuard
+from mina_gql.bootstrap import Mina
+from mina_gql.logs import configure
+from mina_gql.settings import Settings, load
+
+Ready = Callable[[Mina], None]
+
+
+class Application:
+    """An ASGI app that opens the database when it starts, and closes it, after handing back its work, when it ends."""
+
+    def __init__(self, settings: Settings | None = None, *, worker: bool = True, ready: Ready | None = None) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._ready = ready
+        self._http: GraphQLHTTP | None = None
+        self._websocket: GraphQLWebSocket | None = None
+        self._app: ASGIApp = Starlette(lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def drain(self) -> None:
+        """End open streams and sockets; their clients connect again and resume by `afterSeq`."""
+        if self._http is not None and self._websocket is not None:
+            await asyncio.gather(self._http.drain(), self._websocket.drain())
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        settings = self._settings or load()
+        configure(settings)
+        async with AsyncExitStack() as stack:
+            dsn = await stack.enter_async_context(bootstrap.database_of(settings, own=True))
+            if settings.embedded:
+                await bootstrap.migrate(settings, dsn)
+            mina = await stack.enter_async_context(bootstrap.assembled(settings, dsn))
+            if self._worker:
+                await stack.enter_async_context(mina.worker.running())
+            app.router.routes[:] = self._routes(mina)
+            self._app = OriginGuard(app, settings.base_url, settings.allowed_origins)
+            if self._ready is not None:
+                self._ready(mina)
+            yield
+
+    def _routes(self, mina: Mina) -> list[BaseRoute]:
+        engine = Engine(schema.build())
+        make_context = ContextFactory(mina.services, mina.settings.trusted_proxies)
+        self._http = GraphQLHTTP(engine, make_context)
+        self._websocket = GraphQLWebSocket(engine, make_context)
+        worker = mina.worker if self._worker else None
+        return [
+            *(ide.ide() if mina.settings.embedded else []),
+            Route("/graphql", self._http),
+            WebSocketRoute("/graphql", self._websocket),
+            *health.routes(mina.database.check, (lambda: worker.connected) if worker else None),
+            *uploads.routes(mina.store),
+        ]
+
+
+app = Application()

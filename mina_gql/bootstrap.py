@@ -1,0 +1,164 @@
+"""The one place where adapters meet services: from settings to a Mina that can serve and work."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mina_gql.adapters import embedded_postgres
+from mina_gql.adapters.ai.offline import OfflineStill, OfflineVision, OfflineWriter
+from mina_gql.adapters.ai.registry import ModelShelf
+from mina_gql.adapters.jobs import GenerationQueue, Worker
+from mina_gql.adapters.pictures import PillowPictureReader
+from mina_gql.adapters.progress import PostgresProgress
+from mina_gql.adapters.rates import MemoryRates
+from mina_gql.adapters.storage_disk import DiskStore
+from mina_gql.api.services import Services
+from mina_gql.domain.ports import Models
+from mina_gql.mega import migrations
+from mina_gql.mega.database import Database
+from mina_gql.mega.migrations import MigrationReport
+from mina_gql.services.assets import AssetService
+from mina_gql.services.config import ConfigService
+from mina_gql.services.credits import CreditService
+from mina_gql.services.events import EventService
+from mina_gql.services.generations import GenerationService
+from mina_gql.services.passes import PassService
+from mina_gql.services.pipeline.endings import Endings
+from mina_gql.services.pipeline.runner import Runner
+from mina_gql.services.pipeline.work import Tools
+from mina_gql.services.progress import ProgressService
+from mina_gql.services.sessions import SessionService
+from mina_gql.services.taste import TasteService
+from mina_gql.settings import BadSetting, Settings
+
+EMBEDDED_DEFAULTS: Mapping[str, Any] = {"credits.free_grant": 10}
+"""What the embedded default sets beside the built-in knobs: ten matcha to look around with."""
+
+
+class NotMigrated(Exception):
+    """The database is not at the version this code needs; the message says what to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mina:
+    """Everything wired up. `worker` is made here and started by whoever wants it to run."""
+
+    settings: Settings
+    dsn: str
+    database: Database
+    services: Services
+    store: DiskStore
+    models: Models
+    runner: Runner
+    endings: Endings
+    worker: Worker
+
+
+@asynccontextmanager
+async def database_of(settings: Settings, *, own: bool) -> AsyncIterator[str]:
+    """The DSN: from the settings, or of the embedded PostgreSQL, which runs for as long as the block when it is our `own`.
+
+    Without `own` it must be running already (`mina work` beside `mina serve`). Raises BadSetting and EmbeddedPostgresError.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+    elif own:
+        server = await embedded_postgres.start(settings.home)
+        try:
+            yield server.dsn
+        finally:
+            await server.stop()
+    else:
+        dsn = embedded_postgres.dsn_of_running(settings.home)
+        if dsn is None:
+            raise BadSetting(
+                f"MINA_DATABASE_URL: not set, and no embedded database runs in {settings.home}: start `mina serve` first"
+            )
+        yield dsn
+
+
+async def migrate(settings: Settings, dsn: str) -> tuple[MigrationReport, list[str]]:
+    """Bring the database up to date and seed the configuration; gives the report and the ids of the seeded rows."""
+    report = await migrations.migrate(dsn)
+    async with _opened(Database(dsn, readers=2, writers=1)) as database:
+        return report, await ConfigService(database, _defaults(settings)).seed()
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, dsn: str, *, models: Models | None = None) -> AsyncIterator[Mina]:
+    """Everything wired up on a migrated database; `models` replaces the adapters (tests bring their own). Raises NotMigrated."""
+    direct = settings.database_direct_url.get_secret_value() if settings.database_direct_url else dsn
+    secret = secret_key(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(_opened(Database(dsn)))
+        await _check_migrated(dsn)
+        bus = PostgresProgress(direct)
+        await bus.open()
+        stack.push_async_callback(bus.close)
+
+        store = DiskStore(settings.home / "files", settings.base_url, secret)
+        models = models or shelf(settings)
+        queue = GenerationQueue()
+        config = ConfigService(database, _defaults(settings))
+        passes = PassService(database, config, secret)
+        sessions = SessionService(database)
+        assets = AssetService(store, PillowPictureReader(), secret)
+        endings = Endings(database, bus, queue)
+        tools = Tools(models, assets, store, config, TasteService(database), secret)
+        runner = Runner(database, tools, bus, endings)
+        services = Services(
+            passes=passes,
+            sessions=sessions,
+            credits=CreditService(database, config),
+            generations=GenerationService(database, config, passes, sessions, assets, models, queue),
+            assets=assets,
+            events=EventService(database),
+            progress=ProgressService(database, bus),
+            config=config,
+            rates=MemoryRates(on=settings.rate_limits == "on"),
+        )
+        yield Mina(
+            settings, dsn, database, services, store, models, runner, endings, Worker(direct, runner.run, endings.reconcile)
+        )
+
+
+def shelf(settings: Settings) -> ModelShelf:
+    """The models at hand: the offline ones where they are allowed, none otherwise."""
+    offline = settings.embedded if settings.offline_vendors is None else settings.offline_vendors
+    if not offline:
+        return ModelShelf()
+    return ModelShelf(OfflineVision(), OfflineWriter(), any_still=OfflineStill())
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The key of owner tags and upload tokens: from the settings, or made once and kept in the home."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    kept = settings.home / "secret_key"
+    if not kept.exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_suffix(f".{secrets.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(32))
+        fresh.rename(kept)
+    return kept.read_text().strip().encode()
+
+
+def _defaults(settings: Settings) -> Mapping[str, Any]:
+    return EMBEDDED_DEFAULTS if settings.embedded else {}
+
+
+@asynccontextmanager
+async def _opened(database: Database) -> AsyncIterator[Database]:
+    try:
+        yield await database.open()
+    finally:
+        await database.close()
+
+
+async def _check_migrated(dsn: str) -> None:
+    found, head = await migrations.revision(dsn), migrations.head()
+    if found != head:
+        raise NotMigrated(f"The database is at version {found or 'none'} and this Mina needs {head}. Run `mina migrate` first.")
