@@ -1,6 +1,7 @@
 """What Alembic runs migrations with: the connection that `mina_gql.mega.migrations` hands over."""
 
 from alembic import context
+
 from mina_gql.mega.migrations import OPS
 
 connection = context.config.attributes.get("connection")

@@ -1,6 +1,6 @@
 """The three MEGA tables, made or adopted: `0001_mega_tables.sql`, beside this file."""
 
-from mina_gql.mega.migrations import run_sql_beside
+from mina_gql.mega.alembic_upgrade import run_sql_beside
 
 revision = "0001"
 down_revision = None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from mina_gql.domain.errors import AssetRejected
 from mina_gql.domain.ports import Picture
@@ -48,10 +48,10 @@ def clean_picture(data: bytes) -> Picture:
         with Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as opened:
             _check(opened)
             opened.load()
-            return _rewrite(opened)
+            return _rewrite(opened, lossless=b"VP8L" in data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels() from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise AssetRejected("This is not a JPEG, PNG or WebP picture. Save it as one of these and upload it again.") from None
     except _BROKEN as error:
         raise AssetRejected("The picture is damaged or was cut short. Open it, save it anew and upload it again.") from error
@@ -69,9 +69,9 @@ def _too_many_pixels() -> AssetRejected:
     return AssetRejected(f"The picture has more than {MAX_PIXELS // 1_000_000} megapixels. Make it smaller and upload it again.")
 
 
-def _rewrite(opened: Image.Image) -> Picture:
+def _rewrite(opened: Image.Image, *, lossless: bool) -> Picture:
     kind = _FORMATS[opened.format or ""]
-    how = _same_quality(opened, kind)
+    how = _same_quality(opened, kind, lossless=lossless)
     image = _in_srgb(ImageOps.exif_transpose(opened))
     if kind == "JPEG" and image.mode not in {"L", "RGB"}:
         image = image.convert("RGB")
@@ -82,12 +82,15 @@ def _rewrite(opened: Image.Image) -> Picture:
     return Picture(out.getvalue(), _CONTENT_TYPES[kind], image.width, image.height)
 
 
-def _same_quality(opened: Image.Image, kind: str) -> dict[str, Any]:
-    """The encoder's options that lose least: a JPEG keeps its own tables, so writing it anew costs it next to nothing."""
+def _same_quality(opened: Image.Image, kind: str, *, lossless: bool) -> dict[str, Any]:
+    """The encoder's options that lose least: a JPEG keeps its own tables, so writing it anew costs it next to nothing.
+
+    `lossless` is about WebP, which is either.
+    """
     if kind == "PNG":
-        return {"optimize": False}
+        return {}
     if kind == "WEBP":
-        return {"quality": 95, "method": 4}
+        return {"lossless": True, "quality": 50} if lossless else {"quality": 95}
     if isinstance(opened, JpegImagePlugin.JpegImageFile) and opened.mode in {"L", "RGB"}:
         return {"qtables": opened.quantization, "subsampling": JpegImagePlugin.get_sampling(opened)}
     return {"quality": 95}

@@ -1,125 +1,192 @@
-"""The disk store: files in a directory that the app serves itself, uploads by signed tokens."""
+"""The disk store: a plain directory as an object store, served by the app itself (DESIGN section 8).
+
+objects/<key>    what is public
+staging/<key>    uploads that wait to be confirmed
+incoming/        files being written; renamed to one of the above when whole
+"""
 
 import asyncio
 import os
 import re
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from secrets import token_hex
+from typing import BinaryIO
 from urllib.parse import quote
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
-from mina_gql.domain.errors import AssetRejected
+from mina_gql.domain.errors import AssetRejected, Forbidden
 from mina_gql.domain.ports import SignedUpload, StorageError
 
-KEY = re.compile(r"^(?:user_uploads|generations)/[0-9a-f]{16,64}/[0-9a-f]{32}\.(?:jpg|png|webp|mp4)$")
-EXPIRES_IN = 600
+UPLOAD_SECONDS = 600
+CHUNK_BYTES = 1024 * 1024
 
-
-class UploadRefused(AssetRejected):
-    """A PUT that its token does not allow; `status` is its HTTP status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
+_KEY = re.compile(r"(?:user_uploads|generations)/[0-9a-f]{1,64}/[0-9a-f]{32}\.(jpg|png|webp|mp4)")
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "mp4": "video/mp4"}
 
 
 class DiskStore:
-    """`domain.ports.ObjectStore` below `root`; `public_base` is the app's own address, `secret` signs the uploads."""
+    """Implements `domain.ports.ObjectStore` and `api.uploads.UploadReceiver` over the directory `root`.
+
+    `public_base` is where clients reach the app, without a slash at the end; `secret` signs the upload tokens.
+    """
 
     def __init__(self, root: Path, public_base: str, secret: bytes) -> None:
-        self._objects = root / "objects"
-        self._staging = root / "staging"
-        self._base = public_base
+        self._root = root.resolve()
+        self._objects = self._root / "objects"
+        self._staging = self._root / "staging"
+        self._incoming = self._root / "incoming"
+        self._public = f"{public_base}/assets/"
+        self._upload = f"{public_base}/uploads/"
         self._tokens = URLSafeTimedSerializer(secret, salt="mina.upload")
 
+    # ------------------------------------------------------------ uploads
+
     async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
-        """A token with key, type and length in it, good for ten minutes."""
-        token = self._tokens.dumps([_checked(key), content_type, size])
-        return SignedUpload(f"{self._base}/uploads/{token}", {"Content-Type": content_type}, EXPIRES_IN)
+        _check_type(key, content_type)
+        token = self._tokens.dumps([key, content_type, size])
+        return SignedUpload(f"{self._upload}{token}", {"Content-Type": content_type}, UPLOAD_SECONDS)
 
     async def accept_upload(self, token: str, content_type: str, length: int | None, body: AsyncIterator[bytes]) -> None:
-        """Take the bytes that a token allows. Raises UploadRefused; nothing lands then."""
-        try:
-            key, kind, size = self._tokens.loads(token, max_age=EXPIRES_IN)
-        except SignatureExpired as error:
-            raise UploadRefused("This upload link has expired. Ask for a new one.", 403) from error
-        except BadData as error:
-            raise UploadRefused("This upload link is not one of ours.", 403) from error
-        if content_type != kind:
-            raise UploadRefused(f"This link is for {kind}.", 400)
+        """Stage the bytes that a token was signed for; again with the same token replaces them.
+
+        `length` is the announced size in bytes. Nothing is kept of what is refused.
+        Raises Forbidden (the token) and AssetRejected (the bytes).
+        """
+        key, signed_type, size = self._read_token(token)
+        if content_type.partition(";")[0].strip().lower() != signed_type:
+            raise AssetRejected(f"This upload is for {signed_type}. Send it with exactly that Content-Type.")
         if length is not None and length != size:
-            raise UploadRefused(f"This link is for exactly {size} bytes.", 413 if length > size else 400)
-        data = bytearray()
-        async for chunk in body:
-            data += chunk
-            if len(data) > size:
-                raise UploadRefused(f"This link is for exactly {size} bytes.", 413)
-        if len(data) != size:
-            raise UploadRefused(f"This link is for exactly {size} bytes; {len(data)} came.", 400)
-        await self._write(self._staging / _checked(key), bytes(data))
+            raise AssetRejected(f"This upload is for {size} bytes, not {length}. Ask for a new upload with the true size.")
+        await self._keep(self._staging / key, _exactly(size, body))
 
     async def read_staged(self, key: str) -> bytes | None:
-        """The bytes that wait under `key`."""
-        return await asyncio.to_thread(_read, self._staging / _checked(key))
+        return await asyncio.to_thread(_read, self._staging / key) if _KEY.fullmatch(key) else None
 
     async def discard_staged(self, key: str) -> None:
-        """Remove what waits under `key`."""
-        await asyncio.to_thread((self._staging / _checked(key)).unlink, missing_ok=True)
+        if _KEY.fullmatch(key):
+            await asyncio.to_thread((self._staging / key).unlink, missing_ok=True)
+
+    def _read_token(self, token: str) -> tuple[str, str, int]:
+        try:
+            key, content_type, size = self._tokens.loads(token, max_age=UPLOAD_SECONDS)
+        except SignatureExpired:
+            raise Forbidden("This upload address has expired. Ask for a new upload.") from None
+        except BadData:
+            raise Forbidden("This upload address is not one of ours. Ask for a new upload.") from None
+        return key, content_type, size
+
+    # ------------------------------------------------------------ objects
 
     async def exists(self, key: str) -> bool:
-        """Whether the final object is there."""
-        return await asyncio.to_thread((self._objects / _checked(key)).is_file)
+        return await asyncio.to_thread(self.path_of, key) is not None
 
     async def read(self, key: str) -> bytes:
-        """The final object's bytes. Raises StorageError."""
-        data = await asyncio.to_thread(_read, self._objects / _checked(key))
+        path = await asyncio.to_thread(self.path_of, key)
+        data = await asyncio.to_thread(_read, path) if path else None
         if data is None:
-            raise StorageError("the object is not there")
+            raise StorageError(f"there is no object {key!r}")
         return data
 
     async def write(self, key: str, data: bytes, content_type: str) -> None:
-        """Store the final object. Raises StorageError."""
-        del content_type  # the extension says it
-        await self._write(self._objects / _checked(key), data)
-
-    def public_url(self, key: str) -> str:
-        """Where the app serves it."""
-        return f"{self._base}/assets/{_checked(key)}"
-
-    def key_of(self, url: str) -> str | None:
-        """The exact inverse of `public_url`."""
-        key = url.removeprefix(f"{self._base}/assets/")
-        return key if key != url and KEY.match(key) else None
-
-    def download_url(self, key: str, file_name: str) -> str:
-        """The same address, asking for an attachment."""
-        return f"{self.public_url(key)}?download={quote(file_name)}"
+        _check_type(key, content_type)
+        await self._keep(self._objects / key, _whole(data))
 
     def path_of(self, key: str) -> Path | None:
-        """The file behind a key, for serving it; None for what is no key or is not there."""
+        """The file of a public object, or None; links are not followed, so a file is nowhere but in the store."""
+        if not _KEY.fullmatch(key):
+            return None
         path = self._objects / key
-        return path if KEY.match(key) and path.is_file() and not path.is_symlink() else None
+        return path if path.is_file() and path.resolve() == path else None
+
+    # ------------------------------------------------------------ addresses
+
+    def public_url(self, key: str) -> str:
+        return f"{self._public}{key}"
+
+    def key_of(self, url: str) -> str | None:
+        key = url.removeprefix(self._public)
+        return key if key != url and _KEY.fullmatch(key) else None
+
+    def download_url(self, key: str, file_name: str) -> str:
+        return f"{self.public_url(key)}?download={quote(file_name, safe='')}"
 
     async def check(self) -> str:
-        """Write, read and remove a file."""
-        probe = self._objects / f".probe-{token_hex(4)}"
-        await self._write(probe, b"probe")
+        probe = self._incoming / f"check-{secrets.token_hex(8)}"
+        await self._keep(probe, _whole(b"mina"))
         await asyncio.to_thread(probe.unlink)
-        return f"files in {self._objects.resolve()}"
+        return f"files below {self._root}: can be written"
 
-    async def _write(self, path: Path, data: bytes) -> None:
+    async def _keep(self, path: Path, body: AsyncIterator[bytes]) -> None:
+        """Write a file whole or not at all. Raises StorageError; what `body` raises goes on."""
+        part = self._incoming / secrets.token_hex(16)
         try:
-            await asyncio.to_thread(_write, path, data)
+            file = await asyncio.to_thread(_create, part)
+            try:
+                with file:
+                    await _write(file, body)
+                await asyncio.to_thread(_move, part, path)
+            finally:
+                await asyncio.to_thread(part.unlink, missing_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot write below {self._objects.parent}: {error.strerror}") from error
+            raise StorageError(f"{path} could not be written: {error.strerror}") from error
 
 
-def _checked(key: str) -> str:
-    if not KEY.match(key):
-        raise StorageError("not a key")
-    return key
+def _check_type(key: str, content_type: str) -> None:
+    found = _KEY.fullmatch(key)
+    if not found:
+        raise StorageError(f"{key!r} is not a key of this store")
+    if content_type != _CONTENT_TYPES[found[1]]:
+        raise StorageError(f"{key} cannot hold {content_type}")
+
+
+async def _exactly(size: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The bytes of `body`; raises AssetRejected at the first one too many, and at the end where some are missing."""
+    received = 0
+    async for chunk in body:
+        received += len(chunk)
+        if received > size:
+            raise AssetRejected(f"This upload is for {size} bytes, and more came. Ask for a new upload with the true size.")
+        yield chunk
+    if received < size:
+        raise AssetRejected(f"This upload is for {size} bytes, and only {received} came. Send them again.")
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _write(file: BinaryIO, body: AsyncIterator[bytes]) -> None:
+    """Write in chunks of about a megabyte, so that the many small ones of a socket do not each cost a thread switch."""
+    waiting = bytearray()
+    async for chunk in body:
+        waiting += chunk
+        if len(waiting) >= CHUNK_BYTES:
+            await asyncio.to_thread(file.write, waiting)
+            waiting = bytearray()
+    await asyncio.to_thread(file.write, waiting)
+
+
+def _create(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _move(part: Path, path: Path) -> None:
+    """Give a written file its name, both safe from a power cut."""
+    _sync(part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> bytes | None:
@@ -127,13 +194,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{token_hex(4)}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)

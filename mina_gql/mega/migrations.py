@@ -1,26 +1,20 @@
 """Brings a database up to date: Alembic's migrations, then the job engine's tables; or gives both as one SQL script.
 
-A migration is a pair of files in `alembic/versions`: idempotent SQL, and a Python module that runs it.
+A migration is a pair of files in `alembic/versions`: idempotent SQL, and a Python module that runs it. Alembic itself is loaded
+only where there is something to migrate (`alembic_upgrade`): it takes as long to import as the database takes to start.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-from alembic import command, op
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from pgqueuer.adapters.persistence.schema_ddl import provenance, render_converge
 from pgqueuer.db import AsyncpgDriver
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.queries import Queries
-from sqlalchemy import AdaptedConnection, Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
 
 OPS = "ops"
 """The schema of everything that is not one of the three tables."""
@@ -44,52 +38,45 @@ async def migrate(dsn: str) -> MigrationReport:
     `dsn` is a `postgresql://…` that leads to PostgreSQL itself or to a session-mode pooler.
     Raises asyncpg.PostgresError when it cannot be done; a migration that fails leaves nothing behind.
     """
-    async with _connect(dsn) as connection:
-        raw = await _driver(connection)
-        with _adoption_notices(raw) as notices:
-            await raw.execute("select pg_advisory_lock($1)", _LOCK)  # let go when the connection closes
-            await raw.execute(f"create schema if not exists {OPS}")
-            before = await connection.run_sync(_revision)
-            await connection.rollback()
-            await connection.run_sync(_upgrade)
-            after = await connection.run_sync(_revision)
-            await connection.rollback()
-            await _converge_jobs(raw)
-    return MigrationReport(before, after or "", notices)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _LOCK)  # let go when the connection closes
+        before = await _revision(connection)
+        notices = [] if before == head() else await _upgrade(connection, dsn)
+        await _converge_jobs(connection)
+        return MigrationReport(before, await _revision(connection) or "", notices)
+    finally:
+        await connection.close()
 
 
 async def revision(dsn: str) -> str | None:
     """The version a database is at; None before the first migration."""
-    async with _connect(dsn) as connection:
-        return await connection.run_sync(_revision)
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await _revision(connection)
+    finally:
+        await connection.close()
 
 
 def head() -> str:
     """The version this code needs."""
-    return list(_migrations())[-1].revision
+    return _migrations()[-1].stem.partition("_")[0]
 
 
 def script() -> str:
     """The SQL of `migrate`, for `psql -f` and Supabase's editor; running it twice changes nothing."""
-    migrations = list(_migrations())
-    known = ", ".join(f"'{migration.revision}'" for migration in migrations)
+    known = ", ".join(f"'{migration.stem.partition('_')[0]}'" for migration in _migrations())
     parts = [_HEAD.format(lock=_LOCK, ops=OPS, known=known)]
-    parts += [Path(migration.path).with_suffix(".sql").read_text(encoding="utf-8") for migration in migrations]
-    parts.append(_STAMP.format(ops=OPS, head=migrations[-1].revision))
+    parts += [migration.read_text(encoding="utf-8") for migration in _migrations()]
+    parts.append(_STAMP.format(ops=OPS, head=head()))
     parts += [provenance(_jobs()), *render_converge(_jobs()), f"{_SHUT};", "reset client_min_messages;"]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def run_sql_beside(module: str) -> None:
-    """Run the SQL file beside a migration's module, within Alembic's transaction."""
-    bind = op.get_bind()
-    bind.exec_driver_sql("select")  # opens the transaction, which the raw connection below does not do by itself
-    sql = Path(module).with_suffix(".sql").read_text(encoding="utf-8")
-    # Many statements at once: only the raw connection's simple protocol takes them.
-    adapted = bind.connection.dbapi_connection
-    if not isinstance(adapted, AdaptedConnection):
-        raise TypeError("migrations run over asyncpg only")
-    adapted.run_async(lambda connection: connection.execute(sql))
+def directory() -> Path:
+    """Alembic's directory, as it lies in a wheel, or else in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(path for path in (package / "_alembic", package.parent / "alembic") if path.is_dir())
 
 
 _HEAD = """
@@ -125,20 +112,15 @@ set client_min_messages = warning;
 """
 
 
-@asynccontextmanager
-async def _connect(dsn: str) -> AsyncIterator[AsyncConnection]:
-    """One connection, opened by asyncpg itself, so `dsn` may say all that libpq's may (`sslmode` and so on)."""
+async def _upgrade(connection: asyncpg.Connection, dsn: str) -> list[str]:
+    """Run what is missing, on a connection of Alembic's own while ours holds the lock; gives the adoption notices."""
+    from mina_gql.mega import alembic_upgrade  # noqa: PLC0415 -- see the top
 
-    async def connect(*_: object, **__: object) -> asyncpg.Connection:
-        return await asyncpg.connect(dsn)
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    async with engine.connect() as connection:
-        yield connection
-
-
-async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
-    return (await connection.get_raw_connection()).driver_connection
+    await connection.execute(f"create schema if not exists {OPS}")
+    async with alembic_upgrade.connected(dsn) as (upgrade, raw):
+        with _adoption_notices(raw) as notices:
+            await upgrade()
+    return notices
 
 
 @contextmanager
@@ -157,15 +139,11 @@ def _adoption_notices(raw: asyncpg.Connection) -> Iterator[list[str]]:
         raw.remove_log_listener(keep)
 
 
-def _revision(connection: Connection) -> str | None:
-    options = {"version_table_schema": OPS}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+async def _revision(connection: asyncpg.Connection) -> str | None:
+    if await connection.fetchval(f"select to_regclass('{OPS}.alembic_version')") is None:
+        return None
+    found = await connection.fetchval(f"select version_num from {OPS}.alembic_version")  # noqa: S608 -- a constant
+    return None if found is None else str(found)
 
 
 async def _converge_jobs(raw: asyncpg.Connection) -> None:
@@ -178,16 +156,6 @@ def _jobs() -> DBSettings:
     return DBSettings(db_schema=OPS)
 
 
-def _config() -> Config:
-    """Alembic's configuration: the directory as it lies in a wheel, or else in a checkout."""
-    package = Path(__file__).parents[1]
-    found = next(path for path in (package / "_alembic", package.parent / "alembic") if path.is_dir())
-    config = Config()
-    config.set_main_option("script_location", str(found).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def _migrations() -> Iterator[Script]:
-    """The migrations, first one first."""
-    yield from reversed(list(ScriptDirectory.from_config(_config()).walk_revisions()))
+def _migrations() -> list[Path]:
+    """The migrations' SQL files, first one first: they are numbered."""
+    return sorted((directory() / "versions").glob("[0-9]*.sql"))

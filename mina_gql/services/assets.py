@@ -122,5 +122,7 @@ class AssetService:
     async def _as_announced(self, key: str, staged: bytes) -> Picture:
         picture = await self._pictures.clean(staged)
         if not key.endswith(f".{EXTENSIONS[picture.content_type]}"):
-            raise AssetRejected("The picture is of another type than announced. Ask for a new upload with its true type.", ["key"])
+            raise AssetRejected(
+                "The picture is of another type than announced. Ask for a new upload with its true type.", ["key"]
+            )
         return picture

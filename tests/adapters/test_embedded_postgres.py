@@ -194,6 +194,13 @@ async def test_server_sees_no_key_of_ours(home: Path, monkeypatch: pytest.Monkey
         assert set(postmaster(home).environ()) <= {"PATH", "LC_ALL", "TZ"} | {"PGDATA", "PG_GRANDPARENT_PID"}
 
 
+async def test_what_is_set_for_other_databases_does_not_matter(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PGSSLMODE", "require")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    async with running(home) as postgres, connected(postgres.dsn) as connection:
+        assert await connection.fetchval("select current_database()") == "mina"
+
+
 async def test_refused_statements_leave_no_row_in_the_log(home: Path):
     async with running(home) as postgres, connected(postgres.dsn) as connection:
         await connection.execute("create table passes (id text primary key); insert into passes values ('pass:anon:1')")

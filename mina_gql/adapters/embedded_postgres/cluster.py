@@ -41,8 +41,9 @@ class Cluster:
         return self.root / "password"
 
     def dsn(self, port: int) -> str:
-        """Where clients reach the server."""
-        return f"postgresql://{ROLE}:{self.password.read_text(encoding='ascii')}@127.0.0.1:{port}/{DATABASE}"
+        """Where clients reach the server; without TLS, or they would look for keys in a home directory not always ours."""
+        password = self.password.read_text(encoding="ascii")
+        return f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable"
 
 
 def cluster_of(home: Path) -> Cluster:

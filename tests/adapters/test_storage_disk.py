@@ -1,0 +1,226 @@
+"""Promises of the disk store: keys, addresses, whole files, and uploads that keep to what was signed."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import itsdangerous
+import pytest
+
+from mina_gql.adapters.storage_disk import DiskStore
+from mina_gql.domain.errors import AssetRejected, Forbidden
+from mina_gql.domain.ports import ObjectStore, StorageError
+
+BASE = "http://127.0.0.1:8000"
+KEY = f"user_uploads/{'ab' * 16}/{'0f' * 16}.png"
+VIDEO = f"generations/{'ab' * 16}/{'1e' * 16}.mp4"
+
+NOT_KEYS = [
+    "",
+    f"{KEY}\n",
+    f"{KEY}/",
+    f"/{KEY}",
+    KEY.upper(),
+    KEY.replace("png", "svg"),
+    KEY.replace("png", "html"),
+    KEY.replace("user_uploads", "secrets"),
+    KEY.replace("/", "//"),
+    f"user_uploads/../{KEY}",
+    f"user_uploads/{'ab' * 16}/../{'0f' * 16}.png",
+    f"user_uploads/{'ab' * 16}/{'0f' * 15}.png",
+    f"user_uploads/{'ab' * 16}/{'٣' * 32}.png",
+    f"user_uploads/{'ab' * 16}/{'0f' * 16}.png\0",
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    return DiskStore(tmp_path / "files", BASE, b"s" * 32)
+
+
+def files_below(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+async def sent(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def token_for(store: DiskStore, size: int, key: str = KEY, content_type: str = "image/png") -> str:
+    return (await store.sign_upload(key, content_type, size)).url.rpartition("/")[2]
+
+
+def test_it_is_an_object_store(store: DiskStore):
+    kept: ObjectStore = store
+    assert kept.public_url(KEY) == f"{BASE}/assets/{KEY}"
+
+
+async def test_written_object_is_read_back_and_replaced(store: DiskStore):
+    assert not await store.exists(KEY)
+    with pytest.raises(StorageError):
+        await store.read(KEY)
+    await store.write(KEY, b"first", "image/png")
+    await store.write(KEY, b"second", "image/png")
+    assert await store.exists(KEY)
+    assert await store.read(KEY) == b"second"
+
+
+@pytest.mark.parametrize("key", NOT_KEYS)
+async def test_what_is_no_key_reaches_no_file(store: DiskStore, tmp_path: Path, key: str):
+    with pytest.raises(StorageError):
+        await store.write(key, b"x", "image/png")
+    with pytest.raises(StorageError):
+        await store.sign_upload(key, "image/png", 1)
+    with pytest.raises(StorageError):
+        await store.read(key)
+    await store.discard_staged(key)
+    assert await store.read_staged(key) is None
+    assert not await store.exists(key)
+    assert store.path_of(key) is None
+    assert store.key_of(f"{BASE}/assets/{key}") is None
+    assert files_below(tmp_path) == []
+
+
+async def test_type_must_fit_the_key(store: DiskStore):
+    with pytest.raises(StorageError, match="text/html"):
+        await store.write(KEY, b"x", "text/html")
+    with pytest.raises(StorageError, match="image/jpeg"):
+        await store.sign_upload(KEY, "image/jpeg", 1)
+
+
+@pytest.mark.parametrize("key", [KEY, VIDEO])
+def test_key_of_is_the_inverse_of_public_url(store: DiskStore, key: str):
+    assert store.key_of(store.public_url(key)) == key
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        KEY,
+        f"https://elsewhere.example/assets/{KEY}",
+        f"{BASE}.elsewhere.example/assets/{KEY}",
+        f"{BASE}/assets/{KEY}?download=x",
+        f"{BASE}/assets/{KEY}#x",
+        f"{BASE}/assets/../assets/{KEY}",
+        f"{BASE}/uploads/{KEY}",
+        f"{BASE}/assets/{BASE}/assets/{KEY}",
+    ],
+)
+def test_any_other_address_has_no_key(store: DiskStore, url: str):
+    assert store.key_of(url) is None
+
+
+def test_download_address_carries_any_file_name(store: DiskStore):
+    assert store.download_url(KEY, "Ré&?#.png") == f"{BASE}/assets/{KEY}?download=R%C3%A9%26%3F%23.png"
+
+
+async def test_link_out_of_the_store_is_not_followed(store: DiskStore, tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"key")
+    await store.write(KEY, b"x", "image/png")
+    path = store.path_of(KEY)
+    assert path is not None
+    path.unlink()
+    path.symlink_to(secret)
+    assert store.path_of(KEY) is None
+
+    path.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    path.parent.rename(elsewhere)
+    (elsewhere / path.name).write_bytes(b"x")
+    path.parent.symlink_to(elsewhere)
+    assert store.path_of(KEY) is None
+
+
+async def test_upload_waits_until_it_is_discarded(store: DiskStore):
+    signed = await store.sign_upload(KEY, "image/png", 5)
+    assert signed.url.startswith(f"{BASE}/uploads/")
+    assert (signed.headers, signed.expires_in) == ({"Content-Type": "image/png"}, 600)
+    await store.accept_upload(signed.url.rpartition("/")[2], "image/png", 5, sent(b"he", b"llo"))
+    assert await store.read_staged(KEY) == b"hello"
+    assert not await store.exists(KEY)
+    await store.discard_staged(KEY)
+    await store.discard_staged(KEY)
+    assert await store.read_staged(KEY) is None
+
+
+async def test_same_token_again_replaces_the_bytes(store: DiskStore):
+    token = await token_for(store, 3)
+    await store.accept_upload(token, "image/png", 3, sent(b"one"))
+    await store.accept_upload(token, "Image/PNG; x=y", None, sent(b"two"))
+    assert await store.read_staged(KEY) == b"two"
+
+
+async def test_large_upload_arrives_whole(store: DiskStore):
+    chunks = [os.urandom(65_536) for _ in range(50)]
+    token = await token_for(store, 50 * 65_536)
+    await store.accept_upload(token, "image/png", None, sent(*chunks))
+    assert await store.read_staged(KEY) == b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "length", "chunks", "told"),
+    [
+        ("text/html", 3, [b"one"], "image/png"),
+        ("", 3, [b"one"], "image/png"),
+        ("image/png", 4, [b"one!"], "3 bytes, not 4"),
+        ("image/png", None, [b"one", b"!"], "more came"),
+        ("image/png", 3, [b"on"], "only 2 came"),
+        ("image/png", None, [], "only 0 came"),
+    ],
+)
+async def test_upload_other_than_signed_is_refused_and_leaves_nothing(
+    store: DiskStore, tmp_path: Path, content_type: str, length: int | None, chunks: list[bytes], told: str
+):
+    token = await token_for(store, 3)
+    with pytest.raises(AssetRejected, match=told):
+        await store.accept_upload(token, content_type, length, sent(*chunks))
+    assert files_below(tmp_path) == []
+
+
+async def test_refused_upload_keeps_what_waits(store: DiskStore):
+    token = await token_for(store, 3)
+    await store.accept_upload(token, "image/png", 3, sent(b"one"))
+    with pytest.raises(AssetRejected):
+        await store.accept_upload(token, "image/png", None, sent(b"longer"))
+    assert await store.read_staged(KEY) == b"one"
+
+
+async def test_upload_that_breaks_off_leaves_nothing(store: DiskStore, tmp_path: Path):
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"on"
+        raise ConnectionResetError
+
+    with pytest.raises(StorageError):
+        await store.accept_upload(await token_for(store, 3), "image/png", 3, breaking())
+    assert files_below(tmp_path) == []
+
+
+async def test_token_lasts_ten_minutes(store: DiskStore, monkeypatch: pytest.MonkeyPatch):
+    token = await token_for(store, 3)
+    now = itsdangerous.TimestampSigner.get_timestamp
+    monkeypatch.setattr(itsdangerous.TimestampSigner, "get_timestamp", lambda self: now(self) + 599)
+    await store.accept_upload(token, "image/png", 3, sent(b"one"))
+    monkeypatch.setattr(itsdangerous.TimestampSigner, "get_timestamp", lambda self: now(self) + 602)
+    with pytest.raises(Forbidden, match="expired"):
+        await store.accept_upload(token, "image/png", 3, sent(b"two"))
+    assert await store.read_staged(KEY) == b"one"
+
+
+async def test_token_of_another_secret_or_changed_is_refused(store: DiskStore, tmp_path: Path):
+    other = DiskStore(tmp_path / "files", BASE, b"t" * 32)
+    token = await token_for(store, 3)
+    for forged in (await token_for(other, 3), token[:-1], f"x{token}", "", "x.y.z"):
+        with pytest.raises(Forbidden, match="not one of ours"):
+            await store.accept_upload(forged, "image/png", 3, sent(b"one"))
+    assert files_below(tmp_path) == []
+
+
+async def test_check_tells_where_it_is_and_what_is_wrong(store: DiskStore, tmp_path: Path):
+    assert str(tmp_path / "files") in await store.check()
+    assert files_below(tmp_path) == []
+    blocked = tmp_path / "blocked"
+    blocked.write_bytes(b"")
+    with pytest.raises(StorageError, match="blocked"):
+        await DiskStore(blocked, BASE, b"s" * 32).check()
