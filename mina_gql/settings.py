@@ -3,9 +3,10 @@
 A bad or missing setting stops the start with its name and what is wrong, never its value.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -55,9 +56,19 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            parts = urlsplit(origin)
+            parts = _parts(origin)
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
                 raise ValueError("must be origins such as https://studio.example, separated by commas")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
         return value
 
     @field_validator("secret_key")
@@ -70,7 +81,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        parts = urlsplit(value)
+        parts = _parts(value)
         if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
             raise ValueError("must be an absolute http or https URL such as https://api.example")
         return value.rstrip("/")
@@ -106,6 +117,14 @@ def load(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # typed by pydantic
     except ValidationError as error:
         raise BadSetting("\n".join(_explain(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL; of one that cannot be read, none: urllib's own error would quote it."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

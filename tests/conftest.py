@@ -28,7 +28,7 @@ class Postgres:
         """A new database, empty or a clone of the one named `template` (nobody may be connected to that); its DSN."""
         name = f"test_{uuid4().hex}"
         await self._admin.execute(f"create database {name} template {template or 'template0'}")
-        return urlsplit(self.dsn)._replace(path=f"/{name}").geturl()
+        return urlsplit(self.dsn)._replace(path=f"/{name}", query="").geturl()  # plain, so SQLAlchemy takes it too
 
     async def drop_database(self, dsn: str) -> None:
         """Drop a database with whoever is still connected."""

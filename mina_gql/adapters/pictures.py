@@ -36,6 +36,13 @@ class PillowPictureReader:
     async def clean(self, data: bytes) -> Picture:
         return await self._run(clean_picture, data)
 
+    def measure(self, data: bytes) -> Picture:
+        try:
+            with Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as opened:
+                return Picture(data, _CONTENT_TYPES[_FORMATS[opened.format or ""]], opened.width, opened.height)
+        except (UnidentifiedImageError, *_BROKEN) as error:
+            raise AssetRejected("The stored picture cannot be read.") from error
+
 
 def clean_picture(data: bytes) -> Picture:
     """The picture in `data` written anew in its own format: upright, in sRGB, without metadata or anything behind it.

@@ -28,7 +28,6 @@ RUNTIME_DEFAULTS: Mapping[str, Any] = {
 }
 """Every knob and its default (DESIGN section 10). `limits.*` are a minute each, but for `late_cancels_per_day`."""
 
-_DATA_TAG = re.compile(r"<\s*/?\s*data\s*>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 
 
@@ -76,9 +75,9 @@ class Context:
     def render(self, parts: Mapping[str, str]) -> str:
         """The user text: every `{{name}}` replaced by its part, once.
 
-        Parts are data: never rendered themselves, and they cannot close the `<data>` they stand in.
+        Parts are data: never rendered themselves, and without a `<` they cannot close the `<data>` they stand in.
         """
-        return _PLACEHOLDER.sub(lambda found: _DATA_TAG.sub("", parts.get(found[1], "")), self.user_template)
+        return _PLACEHOLDER.sub(lambda found: parts.get(found[1], "").replace("<", "‹"), self.user_template)
 
     def use(self) -> dict[str, Any]:
         """What a step keeps of the context it ran with (seed 003, 13.3)."""

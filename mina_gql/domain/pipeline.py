@@ -81,7 +81,7 @@ DEADLINES = {GenerationKind.STILL: timedelta(minutes=10), GenerationKind.VIDEO: 
 QUEUE_DEADLINE = timedelta(minutes=30)
 
 _GENERATIONS = uuid5(NAMESPACE_URL, "mina:generation")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _NAMES_INTERNALS = re.compile(
     r"https?:|www\.|openai|replicate|seedream|kling|gpt|\bmodels?\b|\bprompt|\bscan|\bpipeline|\bprovider|\bvendor|\bjson\b|\bAI\b|\bMMA\b",
     re.IGNORECASE,
@@ -121,7 +121,7 @@ def session_id(given: str | None) -> str | None:
 def plain_text(text: str) -> str:
     """Text of people or models as data: normalised, without control characters or surrogates, trimmed."""
     text = text.encode("utf-8", "ignore").decode()
-    return _CONTROL.sub("", unicodedata.normalize("NFC", text)).strip()
+    return unicodedata.normalize("NFC", _CONTROL.sub("", text)).strip()
 
 
 def friendly_line(text: str | None) -> str | None:

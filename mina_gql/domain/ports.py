@@ -39,6 +39,10 @@ class PictureReader(Protocol):
         """
         ...
 
+    def measure(self, data: bytes) -> Picture:
+        """The same bytes with their type and size, from the header alone: for what was cleaned before. Raises AssetRejected."""
+        ...
+
 
 class ObjectStore(Protocol):
     """Public files under random keys. A key is `<folder>/<owner tag>/<32 hex digits>.<extension>`."""

@@ -50,7 +50,14 @@ class Query:
         """The values in the order of `$1, $2, …`. Raises KeyError for a parameter nobody knows."""
         if unknown := given.keys() - self.defaults.keys():
             raise KeyError(f"no such parameter: {', '.join(sorted(unknown))}")
-        return [given[name] if name in given else self.defaults[name] for name in self.names]
+        return [_findable(given[name]) if name in given else self.defaults[name] for name in self.names]
+
+
+def _findable(value: Any) -> Any:
+    """A parameter as PostgreSQL takes it: its text has no NUL, so no row is named by one; U+FFFD is in no name either."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    return [_findable(each) for each in value] if isinstance(value, list) else value
 
 
 def recorded_as(row: type[LedgerRow | AdminRow]) -> ColumnElement[bool]:

@@ -1,8 +1,8 @@
 """Keyset pages on (created_at, id), newest first: one statement for each shape of page, compiled once."""
 
-import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import asyncpg
@@ -13,7 +13,7 @@ from sqlalchemy.types import Text
 
 from mina_gql.mega.database import Database, Query, Timestamp
 
-_CURSOR = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00)\|([^\x00]{1,300})$")
+_CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?\+00)\|([^\x00]{1,300})")
 
 
 class Keyed(Protocol):
@@ -42,13 +42,14 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a client's cursor. Raises ValueError for anything that `__str__` did not make."""
-        try:
-            found = _CURSOR.match(urlsafe_b64decode(text.encode("ascii")).decode())
-        except (binascii.Error, UnicodeError) as error:
-            raise ValueError("not a cursor") from error
+        found = _CURSOR.fullmatch(urlsafe_b64decode(text.encode("ascii")).decode())
         if found is None:
             raise ValueError("not a cursor")
-        return cls(Timestamp(found[1]), found[2])
+        datetime.fromisoformat(found[1])  # a date that does not exist would be an error of the database
+        cursor = cls(Timestamp(found[1]), found[2])
+        if str(cursor) != text:  # base64 is read leniently
+            raise ValueError("not a cursor")
+        return cursor
 
     def __str__(self) -> str:
         return urlsafe_b64encode(f"{self.created_at}|{self.id}".encode()).decode()

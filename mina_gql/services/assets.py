@@ -93,11 +93,11 @@ class AssetService:
         key = self._store.key_of(url)
         if key is None:
             raise AssetRejected("not one of our pictures")
-        return await self._pictures.clean(await self._store.read(key))
+        return self._pictures.measure(await self._store.read(key))
 
     def owns(self, pass_id: str, key: str) -> bool:
         """Whether a key is this Pass's: its owner tag says so, no table is asked."""
-        found = _KEY.match(key)
+        found = _KEY.fullmatch(key)
         return found is not None and found[1] == owner_tag(pass_id, self._secret)
 
     def download_url(self, key: str, file_name: str) -> str:
@@ -106,7 +106,7 @@ class AssetService:
 
     async def _confirm(self, key: str) -> Picture | None:
         if await self._store.exists(key):
-            return await self._pictures.clean(await self._store.read(key))
+            return self._pictures.measure(await self._store.read(key))
         staged = await self._store.read_staged(key)
         if staged is None:
             return None

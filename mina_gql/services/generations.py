@@ -32,7 +32,7 @@ from mina_gql.domain.ports import JobQueue, Models
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.database import Database, SessionConnection, Transaction, decode
 from mina_gql.mega.generations import archive, events, runs, steps
-from mina_gql.mega.generations.archive import GenerationRow
+from mina_gql.mega.generations.archive import FROM_VARS, GenerationRow
 from mina_gql.mega.generations.steps import StepRow
 from mina_gql.mega.models import Generation
 from mina_gql.mega.pages import Page, PageRequest
@@ -159,21 +159,22 @@ class GenerationService:
         found = (await self.by_id([id_])).get(id_)
         return found if found is not None and found.pass_id == pass_id else None
 
-    async def of_pass(self, pass_id: str, page: PageRequest, *, with_vars: bool) -> Page[GenerationRow]:
-        """A page of the archive, newest first; the variable maps are read only when asked for."""
-        return await archive.OF_PASS[with_vars].read(self._database, page, pass_id=pass_id)
+    async def of_pass(self, pass_id: str, page: PageRequest, wanted: frozenset[str]) -> Page[GenerationRow]:
+        """A page of the archive, newest first; of `archive.FROM_VARS` only what is wanted."""
+        return await archive.of_pass(wanted & FROM_VARS).read(self._database, page, pass_id=pass_id)
 
     async def count_of_pass(self, pass_id: str) -> int:
         """How many generations the archive of a Pass has."""
-        return await archive.OF_PASS[False].count(self._database, pass_id=pass_id)
+        return await archive.of_pass(frozenset()).count(self._database, pass_id=pass_id)
 
-    async def of_session(self, pass_id: str, session_id: str, page: PageRequest, *, with_vars: bool) -> Page[GenerationRow]:
+    async def of_session(self, pass_id: str, session_id: str, page: PageRequest, wanted: frozenset[str]) -> Page[GenerationRow]:
         """A page of what was made in one visit."""
-        return await archive.OF_SESSION[with_vars].read(self._database, page, pass_id=pass_id, session_id=session_id)
+        pages = archive.of_session(wanted & FROM_VARS)
+        return await pages.read(self._database, page, pass_id=pass_id, session_id=session_id)
 
     async def count_of_session(self, pass_id: str, session_id: str) -> int:
         """How many generations were made in one visit."""
-        return await archive.OF_SESSION[False].count(self._database, pass_id=pass_id, session_id=session_id)
+        return await archive.of_session(frozenset()).count(self._database, pass_id=pass_id, session_id=session_id)
 
     async def steps(self, generation_ids: list[str]) -> dict[str, list[StepRow]]:
         """The steps of many generations (bare ids), in order."""

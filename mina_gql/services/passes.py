@@ -7,7 +7,7 @@ from mina_gql.mega import customers
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.database import Database
 from mina_gql.services.config import ConfigService
-from mina_gql.services.credits import post
+from mina_gql.services.credits import post, settle
 
 
 class PassService:
@@ -49,8 +49,9 @@ class PassService:
         return {row.id: row for row in rows}
 
     async def touch(self, pass_id: str) -> None:
-        """Note that the Pass was seen, at most once in five minutes."""
+        """Note that the Pass was seen, at most once in five minutes; write off what has expired."""
         async with self._database.begin() as session:
+            await settle(session, pass_id)
             await customers.touch(session, pass_id)
 
     async def _mint(self) -> PassRow:

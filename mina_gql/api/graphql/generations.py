@@ -26,9 +26,6 @@ from mina_gql.services.progress import lines_of, message_of
 if TYPE_CHECKING:
     from mina_gql.api.graphql.passes import Pass
 
-GENERATION_VARS = frozenset({"vars", "assets", "scans", "settings", "userMessages", "finalMessage"})
-"""Fields that read the variable map: only when one of them is asked for does a list read it."""
-
 Owner = Annotated["Pass", strawberry.lazy("mina_gql.api.graphql.passes")]
 Answer = TypeVar("Answer")
 

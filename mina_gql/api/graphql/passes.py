@@ -10,10 +10,10 @@ from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import Credits, CreditTransaction, Topup, credits_of
 from mina_gql.api.graphql.enums import EventType, PassState
 from mina_gql.api.graphql.events import MmaEvent
-from mina_gql.api.graphql.generations import GENERATION_VARS, Generation
+from mina_gql.api.graphql.generations import Generation
 from mina_gql.api.graphql.nodes import Node, node_type
 from mina_gql.api.graphql.scalars import DateTime
-from mina_gql.api.graphql.selections import asked_of_nodes
+from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.customers import PassRow
@@ -117,9 +117,7 @@ class Pass(Node):
         """The archive, newest first."""
         row, generations = root, info.context.services.generations
         asked = asked_of_nodes(info)
-        page = await generations.of_pass(
-            row.id, page_request(first, after, last, before), with_vars=not asked.isdisjoint(GENERATION_VARS)
-        )
+        page = await generations.of_pass(row.id, page_request(first, after, last, before), columns(asked))
         if "steps" in asked:
             info.context.steps_ahead |= await generations.steps([node.generation_id for node in page.rows])
         return connection(page, lambda: generations.count_of_pass(row.id))  # type: ignore[return-value]

@@ -18,6 +18,16 @@ def asked_of_nodes(info: Info) -> frozenset[str]:
     return frozenset(field.name.value for node in nodes for field in _fields(node, raw))
 
 
+_WHOLE_MAP = frozenset({"vars", "assets", "scans", "settings", "userMessages", "finalMessage"})
+_COLUMNS = {"movementStyle": "movement_style", "contentType": "content_type"}
+
+
+def columns(asked: frozenset[str]) -> frozenset[str]:
+    """The read-model's columns behind the fields asked of a generation, as far as they cost something."""
+    named = {_COLUMNS.get(name, name) for name in asked}
+    return frozenset(named if asked.isdisjoint(_WHOLE_MAP) else named | {"vars"})
+
+
 def _fields(node: FieldNode, raw: GraphQLResolveInfo[Any]) -> Iterator[FieldNode]:
     yield from _flat(node.selection_set.selections if node.selection_set else (), raw)
 

@@ -9,6 +9,7 @@ from mina_gql.api.graphql.connections import Connection, First, Last, connection
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.nodes import Node, node_type
 from mina_gql.api.graphql.scalars import JSON, DateTime
+from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.generations.sessions import SessionRow
 from mina_gql.services.sessions import NewSession
@@ -41,7 +42,9 @@ class Session(Node):
     ) -> GenerationConnection:
         """What was made in this visit, newest first."""
         row, generations = root, info.context.services.generations
-        page = await generations.of_session(row.pass_id, row.session_id, page_request(first, after, last, before), with_vars=True)
+        page = await generations.of_session(
+            row.pass_id, row.session_id, page_request(first, after, last, before), columns(asked_of_nodes(info))
+        )
         return connection(page, lambda: generations.count_of_session(row.pass_id, row.session_id))  # type: ignore[return-value]
 
 

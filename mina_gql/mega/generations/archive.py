@@ -1,9 +1,12 @@
 """Generation rows as people read them: the archive, one by id, many by id."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, case, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import Generation, LedgerRow
@@ -11,7 +14,7 @@ from mina_gql.mega.pages import Pages
 
 
 class GenerationRow(NamedTuple):
-    """A generation. `vars` is the canonical map without its internals, or None where a list did not ask for it.
+    """A generation. `vars` is the canonical map without its internals; `FROM_VARS` are None where a list did not ask for them.
 
     `content_type` is the output's MIME type; `width` and `height` are pixels; `latency_ms` counts from accept to the end.
     """
@@ -64,52 +67,55 @@ _MODE = func.coalesce(
 _STATUS = func.coalesce(
     _g.mma_status, case((_g.status == literal_column("'failed'"), literal_column("'error'")), else_=literal_column("'done'"))
 )
-_COLUMNS = (
-    _g.id,
-    func.substr(_g.id, literal_column("12")),
-    _g.pass_id,
-    _MODE,
-    _STATUS,
-    func.coalesce(_g.prompt, _var("prompts", "clean_prompt")),
-    _g.output_url,
-    _g.output_key,
-    _g.provider,
-    _g.model,
-    _g.latency_ms,
-    _g.error,
-    _g.parent_id,
-    _g.session_id,
-    _var("inputs", "brief"),
-    func.nullif(_var("inputs", "style"), literal_column("'None'")),
-    _var("inputs", "ratio"),
-    _var("inputs", "movement_style"),
-    _var("feedback", "text"),
-    _var("outputs", "content_type"),
-    _var("outputs", "width").cast(Integer),
-    _var("outputs", "height").cast(Integer),
-    func.coalesce(_g.meta.op("->>", return_type=Text())(literal_column("'cost'")).cast(Integer), literal_column("0")),
-    _g.meta.op("->")(literal_column("'failure'")),
-    _g.created_at,
-    _g.updated_at,
-)
-_VARS = _g.mma_vars.op("-")(literal_column("'meta'"))
+_COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
+    "id": _g.id,
+    "generation_id": func.substr(_g.id, literal_column(str(len("generation:") + 1))),
+    "pass_id": _g.pass_id,
+    "kind": _MODE,
+    "status": _STATUS,
+    "prompt": func.coalesce(_g.prompt, _var("prompts", "clean_prompt")),
+    "output_url": _g.output_url,
+    "output_key": _g.output_key,
+    "provider": _g.provider,
+    "model": _g.model,
+    "latency_ms": _g.latency_ms,
+    "error": _g.error,
+    "parent_id": _g.parent_id,
+    "session_id": _g.session_id,
+    "brief": _var("inputs", "brief"),
+    "style": func.nullif(_var("inputs", "style"), literal_column("'None'")),
+    "ratio": _var("inputs", "ratio"),
+    "movement_style": _var("inputs", "movement_style"),
+    "feedback": _var("feedback", "text"),
+    "content_type": _var("outputs", "content_type"),
+    "width": _var("outputs", "width").cast(Integer),
+    "height": _var("outputs", "height").cast(Integer),
+    "cost": func.coalesce(_g.meta.op("->>", return_type=Text())(literal_column("'cost'")).cast(Integer), literal_column("0")),
+    "failure": _g.meta.op("->")(literal_column("'failure'")),
+    "created_at": _g.created_at,
+    "updated_at": _g.updated_at,
+    "vars": _g.mma_vars.op("-")(literal_column("'meta'")),
+}
+FROM_VARS = frozenset({"brief", "style", "ratio", "movement_style", "feedback", "content_type", "width", "height", "vars"})
+"""What is dug out of the variable map: a list reads only what it was asked for."""
 
 
-def _visible(*, with_vars: bool) -> Select[tuple[object, ...]]:
-    columns = (*_COLUMNS, _VARS) if with_vars else _COLUMNS
+def _visible(wanted: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    columns = [column if name not in FROM_VARS or name in wanted else literal_column("null") for name, column in _COLUMNS.items()]
     return select(*columns).where(recorded_as(Generation), _g.deleted_at.is_(None))
 
 
-def _of_pass(*, with_vars: bool) -> Pages[GenerationRow]:
-    statement = _visible(with_vars=with_vars).where(_g.pass_id == bindparam("pass_id"))
-    return Pages(statement, GenerationRow, _g.created_at, _g.id)
+@cache
+def of_pass(wanted: frozenset[str]) -> Pages[GenerationRow]:
+    """The archive of a Pass; `wanted` says what of `FROM_VARS` to read."""
+    return Pages(_visible(wanted).where(_g.pass_id == bindparam("pass_id")), GenerationRow, _g.created_at, _g.id)
 
 
-def _of_session(*, with_vars: bool) -> Pages[GenerationRow]:
-    statement = _visible(with_vars=with_vars).where(_g.pass_id == bindparam("pass_id"), _g.session_id == bindparam("session_id"))
-    return Pages(statement, GenerationRow, _g.created_at, _g.id)
+@cache
+def of_session(wanted: frozenset[str]) -> Pages[GenerationRow]:
+    """What was made in one visit."""
+    mine = _visible(wanted).where(_g.pass_id == bindparam("pass_id"), _g.session_id == bindparam("session_id"))
+    return Pages(mine, GenerationRow, _g.created_at, _g.id)
 
 
-OF_PASS = {with_vars: _of_pass(with_vars=with_vars) for with_vars in (False, True)}
-OF_SESSION = {with_vars: _of_session(with_vars=with_vars) for with_vars in (False, True)}
-BY_IDS = Query(_visible(with_vars=True).where(_g.id == func.any(bindparam("ids"))))
+BY_IDS = Query(_visible(FROM_VARS).where(_g.id == func.any(bindparam("ids"))))

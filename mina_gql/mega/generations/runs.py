@@ -255,14 +255,10 @@ async def finish(
 
 
 _LOCK_TO_FAIL = text(f"""
-    update mega_generations set mg_mma_status = 'error', mg_status = 'failed', mg_error = :code,
-      mg_mma_vars = {_appended("mg_mma_vars", ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 1, 'status', 'error', 'at', {_AT})")},
-      mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int,
-      mg_meta = mg_meta - 'lease' - 'lease_until' || jsonb_build_object('failure', cast(:failure as jsonb))
-    where mg_id = :id
-    returning {_SEQ}
+    select mg_pass_id, coalesce((mg_meta ->> 'cost')::int, 0) from mega_generations
+    where mg_id = :id and {_IN_FLIGHT} and (cast(:lease as text) is null or mg_meta ->> 'lease' = :lease)
+    for no key update
 """)
-
 
 _FAILED = _appended("mg_mma_vars", ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 1, 'status', 'error', 'at', {_AT})")
 _FAIL = text(f"""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import ColumnElement, Integer, Text, bindparam, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from mina_gql.domain.pipeline import StepStatus
 from mina_gql.mega.database import Query, Timestamp, recorded_as
@@ -77,7 +78,11 @@ OF_GENERATIONS = Query(
         LedgerRow.generation_id, LedgerRow.step_no
     )
 )
-BY_IDS = Query(_SELECT.where(LedgerRow.id == func.any(bindparam("ids"))))
+_of = aliased(LedgerRow)
+# A step is asked for by its id alone here; it stays when its generation is deleted, and must not be seen then.
+BY_IDS = Query(
+    _SELECT.join(_of, LedgerRow.parent_id == _of.id).where(LedgerRow.id == func.any(bindparam("ids")), _of.deleted_at.is_(None))
+)
 
 _CHECKPOINTS = text("""
     select mg_id, mg_step_no, mg_step_type, coalesce((mg_meta ->> 'index')::int, 0), mg_status,
