@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -34,11 +34,17 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     rate_limits: Literal["on", "off"] = "on"
+    supabase_url: str = ""
+    supabase_jwt_secret: SecretStr | None = None
+    supabase_confirms_email: bool = False
+    admin_emails: Annotated[tuple[str, ...], NoDecode] = ()
+    shopify_shop: str = ""
+    shopify_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    shopify_admin_token: SecretStr | None = None
+    shopify_api_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
-    replicate_api_token: SecretStr | None = Field(None, validation_alias=AliasChoices("REPLICATE_API_TOKEN"))
 
-    @field_validator("trusted_proxies", "allowed_origins", mode="before")
+    @field_validator("trusted_proxies", "allowed_origins", "admin_emails", "shopify_webhook_secrets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -71,14 +77,14 @@ class Settings(BaseSettings):
                 raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "supabase_jwt_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < 32:
             raise ValueError("must be 32 bytes or more; make one with: python -c 'import secrets; print(secrets.token_hex(32))'")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "supabase_url", "shopify_api_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
         parts = _parts(value)
@@ -96,6 +102,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether this is the embedded default: our own PostgreSQL below `home`."""
         return self.database_url is None
+
+    @property
+    def issuer(self) -> str:
+        """Whose tokens count."""
+        return f"{self.supabase_url or self.base_url}/auth/v1"
 
     @property
     def base_url(self) -> str:

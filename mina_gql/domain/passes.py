@@ -21,15 +21,36 @@ class PassState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """What a verified token says of its bearer (DESIGN section 4). `email` is verified exactly when `email_verified` is true.
+
+    `method` is google, apple or email: how the e-mail was verified, None when it was not. `expires_at` is seconds since 1970.
+    """
+
+    user_id: str
+    email: str | None
+    email_verified: bool
+    google: bool
+    apple: bool
+    method: str | None
+    admin: bool
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who speaks, as the edge found out. `pass_id` is proven; None means the request proves no Pass.
 
     `address` is the client's address after trusted proxies, for rate limits and the audit. A `disabled` Pass may only look.
+    `presented` is the Pass ID they sent, proven or not; `owner_tags` are those of every Pass that was merged into theirs.
     """
 
     pass_id: str | None
     address: str
     disabled: bool = False
+    login: Login | None = None
+    presented: str | None = None
+    owner_tags: frozenset[str] = frozenset()
     user_agent: str | None = None
     session_id: str | None = None
 

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mina_gql.domain.passes import Login
+
 JsonObject = dict[str, Any]
 
 # ---------------------------------------------------------------- pictures and files
@@ -271,4 +273,15 @@ class Rates(Protocol):
 
     async def hit(self, name: str, who: str, per_minute: int) -> None:
         """Count one request of `who` (a Pass or an address). Raises Throttled when it is one too many in a minute."""
+        ...
+
+
+# ---------------------------------------------------------------- sign-in
+
+
+class TokenVerifier(Protocol):
+    """Checks the tokens of the sign-in service."""
+
+    async def verify(self, token: str) -> Login | None:
+        """What the token says, or None for an anonymous sign-in. Raises Unauthenticated for a token that does not hold."""
         ...

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Integer, Text, func, literal_column, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +28,7 @@ _enabled = func.coalesce(AdminRow.meta.op("->>", return_type=Text())(literal_col
 # Active is the highest enabled version of a key (DESIGN section 10); `app_config:<key>` without a version reads as version 0.
 ACTIVE_CONFIGS = Query(
     select(AdminRow.id, AdminRow.key, _version, AdminRow.value, AdminRow.created_at)
-    .distinct(AdminRow.key)
+    .ext(distinct_on(AdminRow.key))
     .where(recorded_as(AppConfig), AdminRow.deleted_at.is_(None), _enabled == literal_column("'true'"))
     .order_by(AdminRow.key, _version.desc())
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ class OfflineStill:
     name = "offline"
     model = "offline-still-1"
 
+    def __init__(self) -> None:
+        # Painting keeps a core busy: at most half of them, so that a server with its worker inside goes on answering.
+        self._easels = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
+
     async def generate(self, request: MediaRequest, *, prediction_id: str | None, accepted: Accepted) -> Media:
         """Compose a JPEG; the same request always gives the same bytes, so a resumed run simply paints again.
 
@@ -34,7 +39,8 @@ class OfflineStill:
         if prediction_id is None:
             digest = hashlib.sha256(f"{request.generation}\n{request.prompt}".encode()).hexdigest()
             await accepted(f"offline-{digest[:24]}")
-        return await asyncio.to_thread(_made, request, size)
+        async with self._easels:
+            return await asyncio.to_thread(_made, request, size)
 
     async def cancel(self, prediction_id: str) -> None:
         """Nothing runs elsewhere, so there is nothing to stop."""
