@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mina_gql import bootstrap
 from mina_gql.api import health, ide, uploads
@@ -32,25 +32,37 @@ class Application:
         self._ready = ready
         self._http: GraphQLHTTP | None = None
         self._websocket: GraphQLWebSocket | None = None
+        self._fault: Exception | None = None
         self._app: ASGIApp = Starlette(lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, self._explaining(send) if scope["type"] == "lifespan" else send)
 
     async def drain(self) -> None:
         """End open streams and sockets; their clients connect again and resume by `afterSeq`."""
         if self._http is not None and self._websocket is not None:
             await asyncio.gather(self._http.drain(), self._websocket.drain())
 
+    def _explaining(self, send: Send) -> Send:
+        """What stops a start, as a sentence: Starlette would tell the server a traceback."""
+
+        async def explained(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._fault is not None:
+                message = {**message, "message": str(self._fault)}
+            await send(message)
+
+        return explained
+
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        settings = self._settings or load()
-        configure(settings)
         async with AsyncExitStack() as stack:
-            dsn = await stack.enter_async_context(bootstrap.database_of(settings, own=True))
-            if settings.embedded:
-                await bootstrap.migrate(settings, dsn)
-            mina = await stack.enter_async_context(bootstrap.assembled(settings, dsn))
+            try:
+                settings = self._settings or load()
+                configure(settings)
+                mina = await _opened(settings, stack)
+            except bootstrap.CANNOT_START as error:
+                self._fault = error
+                raise
             if self._worker:
                 await stack.enter_async_context(mina.worker.running())
             app.router.routes[:] = self._routes(mina)
@@ -61,9 +73,9 @@ class Application:
 
     def _routes(self, mina: Mina) -> list[BaseRoute]:
         engine = Engine(schema.build())
-        make_context = ContextFactory(mina.services, mina.settings.trusted_proxies)
+        make_context = ContextFactory(mina.services, mina.authenticator)
         self._http = GraphQLHTTP(engine, make_context)
-        self._websocket = GraphQLWebSocket(engine, make_context)
+        self._websocket = GraphQLWebSocket(engine, make_context, make_context.authorise)
         worker = mina.worker if self._worker else None
         return [
             *(ide.ide() if mina.settings.embedded else []),
@@ -72,6 +84,14 @@ class Application:
             *health.routes(mina.database.check, (lambda: worker.connected) if worker else None),
             *uploads.routes(mina.store),
         ]
+
+
+async def _opened(settings: Settings, stack: AsyncExitStack) -> Mina:
+    """Everything wired up, on a database that is migrated where it is our own. Raises `bootstrap.CANNOT_START`."""
+    dsn = await stack.enter_async_context(bootstrap.database_of(settings, own=True))
+    if settings.embedded:
+        await bootstrap.migrate(settings, dsn)
+    return await stack.enter_async_context(bootstrap.assembled(settings, dsn))
 
 
 app = Application()

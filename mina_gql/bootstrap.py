@@ -6,14 +6,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from mina_gql.adapters import embedded_postgres
 from mina_gql.adapters.ai.offline import OfflineStill, OfflineVision, OfflineWriter
 from mina_gql.adapters.ai.registry import ModelShelf
+from mina_gql.adapters.embedded_postgres import EmbeddedPostgresError
 from mina_gql.adapters.jobs import GenerationQueue, Worker
 from mina_gql.adapters.pictures import PillowPictureReader
 from mina_gql.adapters.progress import PostgresProgress
 from mina_gql.adapters.rates import MemoryRates
 from mina_gql.adapters.storage_disk import DiskStore
+from mina_gql.adapters.supabase_jwt import SupabaseTokens
+from mina_gql.api.auth import Authenticator
 from mina_gql.api.services import Services
 from mina_gql.domain.ports import Models
 from mina_gql.mega import migrations
@@ -33,12 +38,25 @@ from mina_gql.services.sessions import SessionService
 from mina_gql.services.taste import TasteService
 from mina_gql.settings import BadSetting, Settings
 
-EMBEDDED_DEFAULTS: Mapping[str, Any] = {"credits.free_grant": 10}
-"""What the embedded default sets beside the built-in knobs: ten matcha to look around with."""
+EMBEDDED_DEFAULTS: Mapping[str, Any] = {"credits.free_grant": 10, "credits.grant_every_pass": True}
+"""What the embedded default sets beside the built-in knobs: ten matcha for every new Pass, to look around with."""
 
 
 class NotMigrated(Exception):
     """The database is not at the version this code needs; the message says what to run."""
+
+
+class DatabaseUnreachable(Exception):
+    """There is no way to the database of MINA_DATABASE_URL."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(
+            f"MINA_DATABASE_URL: the database cannot be reached ({type(cause).__name__}). Does it run, at this address?"
+        )
+
+
+CANNOT_START = (BadSetting, NotMigrated, DatabaseUnreachable, EmbeddedPostgresError)
+"""What stops a start and is no fault of ours: told as a sentence, without a traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,7 @@ class Mina:
     dsn: str
     database: Database
     services: Services
+    authenticator: Authenticator
     store: DiskStore
     models: Models
     runner: Runner
@@ -60,10 +79,13 @@ class Mina:
 async def database_of(settings: Settings, *, own: bool) -> AsyncIterator[str]:
     """The DSN: from the settings, or of the embedded PostgreSQL, which runs for as long as the block when it is our `own`.
 
-    Without `own` it must be running already (`mina work` beside `mina serve`). Raises BadSetting and EmbeddedPostgresError.
+    Without `own` it must be running already (`mina work` beside `mina serve`).
+    Raises BadSetting, DatabaseUnreachable and EmbeddedPostgresError.
     """
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        given = settings.database_url.get_secret_value()
+        await _check_reachable(given)
+        yield given
     elif own:
         server = await embedded_postgres.start(settings.home)
         try:
@@ -120,7 +142,16 @@ async def assembled(settings: Settings, dsn: str, *, models: Models | None = Non
             rates=MemoryRates(on=settings.rate_limits == "on"),
         )
         yield Mina(
-            settings, dsn, database, services, store, models, runner, endings, Worker(direct, runner.run, endings.reconcile)
+            settings=settings,
+            dsn=dsn,
+            database=database,
+            services=services,
+            authenticator=Authenticator(passes, tokens(settings), settings.trusted_proxies),
+            store=store,
+            models=models,
+            runner=runner,
+            endings=endings,
+            worker=Worker(direct, runner.run, endings.reconcile),
         )
 
 
@@ -132,11 +163,35 @@ def shelf(settings: Settings) -> ModelShelf:
     return ModelShelf(OfflineVision(), OfflineWriter(), any_still=OfflineStill())
 
 
+def tokens(settings: Settings) -> SupabaseTokens:
+    """Who checks sign-in tokens: the legacy secret where set, the project's keys, or the embedded default's own secret."""
+    secret = settings.supabase_jwt_secret.get_secret_value().encode() if settings.supabase_jwt_secret else None
+    jwks = f"{settings.issuer}/.well-known/jwks.json" if settings.supabase_url and secret is None else None
+    if settings.embedded and secret is None and jwks is None:
+        secret = development_secret(settings)
+    return SupabaseTokens(
+        settings.issuer,
+        secret=secret,
+        jwks_url=jwks,
+        confirms_email=settings.supabase_confirms_email,
+        admin_emails=settings.admin_emails,
+    )
+
+
+def development_secret(settings: Settings) -> bytes:
+    """What the embedded default signs and checks its own tokens with (`mina token`)."""
+    return _kept_secret(settings, "jwt_secret")
+
+
 def secret_key(settings: Settings) -> bytes:
     """The key of owner tags and upload tokens: from the settings, or made once and kept in the home."""
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
-    kept = settings.home / "secret_key"
+    return _kept_secret(settings, "secret_key")
+
+
+def _kept_secret(settings: Settings, name: str) -> bytes:
+    kept = settings.home / name
     if not kept.exists():
         settings.home.mkdir(parents=True, exist_ok=True)
         fresh = kept.with_suffix(f".{secrets.token_hex(4)}")
@@ -156,6 +211,13 @@ async def _opened(database: Database) -> AsyncIterator[Database]:
         yield await database.open()
     finally:
         await database.close()
+
+
+async def _check_reachable(dsn: str) -> None:
+    try:
+        await migrations.revision(dsn)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnreachable(error) from error
 
 
 async def _check_migrated(dsn: str) -> None:

@@ -11,10 +11,9 @@ import typer
 import uvicorn
 
 from mina_gql import bootstrap, worker
-from mina_gql.adapters.embedded_postgres import EmbeddedPostgresError
 from mina_gql.api.graphql import schema as graphql_schema
 from mina_gql.asgi import Application
-from mina_gql.bootstrap import Mina, NotMigrated
+from mina_gql.bootstrap import Mina
 from mina_gql.doctor import examine
 from mina_gql.mega import migrations
 from mina_gql.settings import BadSetting, Settings, load
@@ -53,6 +52,7 @@ def serve(
             f"MINA_HOST: {settings.host} is no loopback address, and the embedded default is open to everyone who reaches it. "
             "Use 127.0.0.1, set MINA_DATABASE_URL for a real deployment, or say --unsafe-public."
         )
+    _check_port(settings)
     if settings.embedded:
         print(f"Mina is starting. Its data is in {settings.home.resolve()} …", flush=True)
     application = Application(settings, worker=not no_worker, ready=lambda mina: _welcome(mina, with_worker=not no_worker))
@@ -154,8 +154,21 @@ def _explained() -> Iterator[None]:
     """What stops a start, as a sentence."""
     try:
         yield
-    except (BadSetting, NotMigrated, EmbeddedPostgresError) as error:
+    except bootstrap.CANNOT_START as error:
         _fail(str(error))
+
+
+def _check_port(settings: Settings) -> None:
+    """Fail early, and not after having said “ready”, where somebody else listens already."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            _fail(
+                f"MINA_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}). Is Mina running there already? "
+                "Stop what uses the port, or take another one with --port."
+            )
 
 
 def _fail(message: str) -> NoReturn:

@@ -42,8 +42,10 @@ async def _database(settings: Settings) -> Finding:
         return Finding(
             True, "database", f"PostgreSQL is not running now; `mina serve` starts its own in {settings.home.resolve()}"
         )
+    except bootstrap.DatabaseUnreachable as error:
+        return Finding(False, "database", str(error))
     except (OSError, asyncpg.PostgresError, EmbeddedPostgresError) as error:
-        return Finding(False, "database", f"cannot be reached ({type(error).__name__}): check MINA_DATABASE_URL")
+        return Finding(False, "database", f"cannot be reached ({type(error).__name__})")
     if found != head:
         return Finding(False, "database", f"is at version {found or 'none'}, needs {head}: run `mina migrate`")
     return Finding(True, "database", f"reached, at version {head}")

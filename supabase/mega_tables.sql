@@ -287,6 +287,10 @@ create unique index if not exists mega_customers_shopify_id_uq on public.mega_cu
   where mg_shopify_customer_id is not null and mg_deleted_at is null;
 create index if not exists mega_customers_email_idx on public.mega_customers (lower(mg_email))
   where mg_email is not null and mg_deleted_at is null;
+-- Whose a deposit is, and who is still to be tagged in the shop. A query must spell these conditions.
+create index if not exists mega_customers_deposit_ref on public.mega_customers ((mg_meta ->> 'deposit_ref')) where mg_meta ? 'deposit_ref';
+create index if not exists mega_customers_shopify_tag_due on public.mega_customers (mg_pass_id)
+  where mg_meta @? '$.shopify_tag.* ? (@ == "due")';
 create index if not exists mega_customers_last_active_idx on public.mega_customers (mg_last_active);
 create index if not exists mega_customers_mma_preferences_gin on public.mega_customers using gin (mg_mma_preferences);
 
@@ -307,6 +311,9 @@ create index if not exists mega_generations_keyset
 -- Work that has not ended, deleted or not. A query must spell the condition with constants to be served by it.
 create index if not exists mega_generations_in_flight on public.mega_generations (mg_created_at)
   where mg_record_type = 'generation' and mg_mma_status not in ('done', 'error');
+-- What a Shopify order gave and what its refunds took, whichever Pass it stands with.
+create index if not exists mega_generations_shopify_order on public.mega_generations (mg_ref_id)
+  where mg_ref_type in ('shopify_order', 'shopify_refund');
 -- The seed's index covers every row, so it would be rewritten at every line of a running generation.
 do $gin$
 begin
@@ -320,6 +327,8 @@ create index if not exists mega_generations_mma_vars_gin on public.mega_generati
 
 create index if not exists mega_admin_record_type_idx on public.mega_admin (mg_record_type, mg_created_at desc)
   where mg_deleted_at is null;
+-- Refunds that came before their payment.
+create index if not exists mega_admin_shopify_refund_pending on public.mega_admin (mg_key) where mg_action = 'shopify.refund_pending';
 
 -- ---------------------------------------------------------------- functions
 

@@ -41,10 +41,10 @@ class Studio:
 
     async def person(self, matcha: int = 0) -> Caller:
         """Somebody new, with a balance."""
-        owner = await self.mina.services.passes.ensure(NOBODY)
+        owner = (await self.mina.services.passes.ensure(NOBODY)).owner
         if matcha:
             await self.deposit(owner.id, matcha)
-        return Caller(owner.id, ADDRESS)
+        return Caller(owner.id, ADDRESS, owner_tags=self.mina.services.passes.owner_tags(owner))
 
     async def deposit(self, pass_id: str, matcha: int) -> None:
         """Put matcha on a balance, for 30 days, as an adjustment."""
@@ -69,8 +69,11 @@ class Studio:
 
     async def seen(self, pass_id: str | None) -> Caller:
         """Whom the edge takes the bearer of an id for."""
-        owner = await self.mina.services.passes.prove(pass_id)
-        return Caller(owner.id if owner else None, ADDRESS, disabled=owner.disabled if owner else False)
+        owner = await self.mina.services.passes.prove(pass_id, None)
+        if owner is None:
+            return NOBODY
+        tags = self.mina.services.passes.owner_tags(owner)
+        return Caller(owner.id, ADDRESS, disabled=owner.disabled, owner_tags=tags)
 
     async def knobs(self, **values: Any) -> None:
         """Set runtime knobs (`price_create=2`), in force at once."""

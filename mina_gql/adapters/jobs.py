@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 import asyncpg
 import structlog
@@ -33,7 +33,7 @@ RECONCILE_SECONDS = 10.0
 RETRY_AFTER = timedelta(seconds=5)
 LOG_DAYS = 7
 
-Run = Callable[[str], Awaitable[None]]
+Run = Callable[[str], Coroutine[Any, Any, None]]
 Reconcile = Callable[[], Awaitable[int]]
 
 
@@ -60,6 +60,7 @@ class Worker:
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._lost: asyncio.Future[None]
         self._manager: QueueManager | None = None
         self.connected = False
 
@@ -72,6 +73,7 @@ class Worker:
         finally:
             await self.stop()
             await asyncio.gather(*tasks)
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _reconcile_always(self) -> None:
         """At the start and every ten seconds: find work with no job or a dead lease."""
@@ -88,10 +90,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._session()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
-                log.warning("worker lost the database, reconnecting", error=repr(error))
-            except BaseExceptionGroup as errors:
-                log.warning("worker lost the database, reconnecting", error=repr(errors))
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- whatever it was, jobs must be taken again
+                log.warning("worker stopped short, reconnecting", error=repr(error))
             self.connected = False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)
@@ -112,6 +112,8 @@ class Worker:
             manager = QueueManager(queries, channel=_SETTINGS.channel)
             manager.entrypoint(ENTRYPOINT)(self._job)
             self._manager = manager
+            self._lost = asyncio.get_running_loop().create_future()
+            connection.add_termination_listener(self._on_lost)
             if self._stopping.is_set():
                 return
             self.connected = True
@@ -127,19 +129,34 @@ class Worker:
             await connection.close(timeout=2)
 
     async def _job(self, job: Job) -> None:
-        """One job. A cancelled or broken run is asked for again: PGQueuer would delete the job otherwise."""
+        """One job. A cancelled or broken run is asked for again: PGQueuer would delete the job otherwise.
+
+        When the connection is lost the run goes on without its job, for PGQueuer takes no new ones before its last has returned.
+        """
+        if self._stopping.is_set():
+            raise RetryRequested(reason="the worker is stopping")
         generation = (job.payload or b"").decode()
-        task = asyncio.ensure_future(self._run(generation))
-        self._running.add(task)
-        try:
-            await task
-        except asyncio.CancelledError:
-            raise RetryRequested(reason="the worker is stopping") from None
-        except Exception as error:
-            log.exception("run broke, trying again", generation=generation)
+        run = asyncio.create_task(self._run(generation), name=generation)
+        self._running.add(run)
+        run.add_done_callback(self._finished)
+        await asyncio.wait({run, self._lost}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.done():
+            raise RetryRequested(reason="the connection was lost")
+        if run.cancelled():
+            raise RetryRequested(reason="the worker is stopping")
+        if error := run.exception():
             raise RetryRequested(RETRY_AFTER, reason=repr(error)) from error
-        finally:
-            self._running.discard(task)
+
+    def _on_lost(self, _: object) -> None:
+        if self._manager is not None:
+            self._manager.shutdown.set()
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def _finished(self, run: asyncio.Task[None]) -> None:
+        self._running.discard(run)
+        if not run.cancelled() and (error := run.exception()):
+            log.error("run broke, trying again", generation=run.get_name(), exc_info=error)
 
 
 class _TransactionDriver(Driver):

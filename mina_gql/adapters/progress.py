@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "mina_progress"
 RECONNECT_SECONDS = 1.0
 ANNOUNCE_SECONDS = 5.0
+_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)  # TimeoutError is an OSError
 
 
 class Wakeup:
@@ -70,7 +71,7 @@ class PostgresProgress:
             async with asyncio.timeout(ANNOUNCE_SECONDS), self._sending:
                 if self._connection is not None:
                     await self._connection.execute("select pg_notify($1, $2)", CHANNEL, payload)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AWAY as error:
             log.warning("announcement lost", error=repr(error))
 
     @asynccontextmanager
@@ -87,9 +88,15 @@ class PostgresProgress:
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "mina progress"})
-        connection.add_termination_listener(self._on_lost)
-        await connection.add_listener(CHANNEL, self._on_announcement)
+        try:
+            await connection.add_listener(CHANNEL, self._on_announcement)
+        except BaseException:
+            connection.terminate()
+            raise
         self._connection = connection
+        connection.add_termination_listener(self._on_lost)
+        if connection.is_closed():
+            self._lost.set()
         for watchers in self._watchers.values():  # what was announced meanwhile was missed
             for wakeup in watchers:
                 wakeup.set()
@@ -102,7 +109,7 @@ class PostgresProgress:
             while self._connection is None:
                 try:
                     await self._listen()
-                except (OSError, asyncpg.PostgresError) as error:
+                except _AWAY as error:
                     log.warning("cannot listen, trying again", error=repr(error))
                     await asyncio.sleep(RECONNECT_SECONDS)
 

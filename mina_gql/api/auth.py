@@ -6,7 +6,8 @@ from ipaddress import ip_address, ip_network
 from starlette.requests import HTTPConnection
 
 from mina_gql.domain.errors import Unauthenticated
-from mina_gql.domain.passes import Caller, presented_pass_id
+from mina_gql.domain.passes import Caller, Login, presented_pass_id
+from mina_gql.domain.ports import TokenVerifier
 from mina_gql.mega.customers import PassRow
 from mina_gql.services.passes import PassService
 
@@ -15,27 +16,42 @@ SESSION_HEADER = "x-session-id"
 _NO_TOKEN = {"", "null", "undefined"}
 
 
-async def authenticate(
-    connection: HTTPConnection, params: Mapping[str, object] | None, passes: PassService, proxies: tuple[str, ...]
-) -> tuple[Caller, PassRow | None]:
-    """The caller of an operation, and the Pass they prove. `params` (a socket's) stand beside the headers and win.
+class Authenticator:
+    """Finds out who speaks. `proxies` are the addresses whose X-Forwarded-For is believed."""
 
-    Raises Unauthenticated for a token that does not hold: never a silent downgrade to anonymous.
-    """
-    said = {name.lower(): value for name, value in (params or {}).items() if isinstance(value, str)}
-    if bearer_token(said.get("authorization", connection.headers.get("authorization", ""))) is not None:
-        raise Unauthenticated("This token cannot be checked: sign-in is not set up on this server.")
-    owner = await passes.prove(presented_pass_id(said.get(PASS_HEADER, connection.headers.get(PASS_HEADER))))
-    return (
-        Caller(
+    def __init__(self, passes: PassService, tokens: TokenVerifier, proxies: tuple[str, ...]) -> None:
+        self._passes = passes
+        self._tokens = tokens
+        self._proxies = proxies
+
+    async def login(self, connection: HTTPConnection, params: Mapping[str, object] | None) -> Login | None:
+        """What the token says, or None where there is none. Raises Unauthenticated: never a silent downgrade to anonymous."""
+        token = bearer_token(_said(connection, params, "authorization") or "")
+        return None if token is None else await self._tokens.verify(token)
+
+    async def caller(self, connection: HTTPConnection, params: Mapping[str, object] | None) -> tuple[Caller, PassRow | None]:
+        """The caller of an operation, and the Pass they prove. `params` (a socket's) stand beside the headers and win."""
+        login = await self.login(connection, params)
+        presented = presented_pass_id(_said(connection, params, PASS_HEADER))
+        owner = await self._passes.prove(presented, login)
+        caller = Caller(
             pass_id=owner.id if owner else None,
-            address=client_address(connection, proxies),
+            address=client_address(connection, self._proxies),
             disabled=owner.disabled if owner else False,
+            login=login,
+            presented=presented,
+            owner_tags=self._passes.owner_tags(owner) if owner else frozenset(),
             user_agent=connection.headers.get("user-agent"),
             session_id=connection.headers.get(SESSION_HEADER),
-        ),
-        owner,
-    )
+        )
+        return caller, owner
+
+
+def _said(connection: HTTPConnection, params: Mapping[str, object] | None, name: str) -> str | None:
+    for key, value in (params or {}).items():
+        if key.lower() == name and isinstance(value, str):
+            return value
+    return connection.headers.get(name)
 
 
 def bearer_token(authorization: str) -> str | None:

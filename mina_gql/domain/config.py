@@ -15,6 +15,7 @@ RUNTIME_DEFAULTS: Mapping[str, Any] = {
     "price.tweak": 1,
     "price.animate": 5,
     "credits.free_grant": 0,
+    "credits.grant_every_pass": False,
     "credits.days_valid": 30,
     "shopify.sku_map": {
         "MINA-50": {"matcha": 50, "variantId": None},
@@ -43,8 +44,13 @@ class RuntimeConfig:
 
     @property
     def free_grant(self) -> int:
-        """Matcha that a new Pass is given."""
+        """Matcha that is given for free; to whom: `grants_every_pass`."""
         return int(self.values["credits.free_grant"])
+
+    @property
+    def grants_every_pass(self) -> bool:
+        """Whether every new Pass is given the free matcha, or every verified user once."""
+        return bool(self.values["credits.grant_every_pass"])
 
     @property
     def days_valid(self) -> int:

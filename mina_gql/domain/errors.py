@@ -9,6 +9,7 @@ MinaError
 │   ├── AssetRejected          ASSET_REJECTED
 │   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
 │   ├── AccountDisabled        ACCOUNT_DISABLED
+│   ├── VerificationRequired   VERIFICATION_REQUIRED
 │   ├── ProviderNotConfigured  PROVIDER_NOT_CONFIGURED
 │   └── Conflict               CONFLICT
 ├── RequestError               the request itself: a top-level error with `extensions.code`
@@ -17,8 +18,12 @@ MinaError
 └── LeaseLost                  another worker has taken the generation over
 """
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar, Self
+
+DETAIL_CHARS = 2_000
+_ADDRESS = re.compile(r"https?://[^\s'\"<>]+")
 
 
 class MinaError(Exception):
@@ -93,6 +98,12 @@ class ProviderNotConfigured(Refusal):
     code = "PROVIDER_NOT_CONFIGURED"
 
 
+class VerificationRequired(Refusal):
+    """The action needs a login with a verified e-mail."""
+
+    code = "VERIFICATION_REQUIRED"
+
+
 class Conflict(Refusal):
     """The thing has changed meanwhile; read it again and retry."""
 
@@ -157,13 +168,13 @@ class TimedOut(RequestError):
 
 
 class GenerationFailed(MinaError):
-    """Ends a generation in ERROR. `code` is a `FailureCode`; `message` is for people, `detail` for admins."""
+    """Ends a generation in ERROR. `code` is a `FailureCode`; `message` is for people, `detail` for admins, without addresses."""
 
     def __init__(self, code: str, message: str, *, detail: str | None = None, retryable: bool = True) -> None:
         super().__init__(detail or message)
         self.code = code
         self.message = message
-        self.detail = detail or message
+        self.detail = _ADDRESS.sub("<address>", detail or message)[:DETAIL_CHARS]
         self.retryable = retryable
         self.step_type: str | None = None
 

@@ -60,6 +60,11 @@ def new_pass_id() -> str:
     return f"pass:anon:{uuid4()}"
 
 
+def new_user_pass_id() -> str:
+    """A fresh id for a signed-in user whose first choice is taken."""
+    return f"pass:user:{uuid4()}"
+
+
 def presented_pass_id(header: str | None) -> str | None:
     """The Pass ID a client presents, or None for none and for anything that cannot be one."""
     text = (header or "").strip()

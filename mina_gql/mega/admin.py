@@ -1,6 +1,7 @@
-"""`mega_admin`: versioned configuration and the runtime knobs."""
+"""`mega_admin`: versioned configuration, the runtime knobs, the audit."""
 
 from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import Integer, Text, func, literal_column, select
@@ -9,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
-from mina_gql.mega.models import AdminRow, AppConfig, RuntimeConfig
+from mina_gql.mega.models import AdminAudit, AdminRow, AppConfig, RuntimeConfig
 
 
 class ConfigRow(NamedTuple):
@@ -20,6 +21,18 @@ class ConfigRow(NamedTuple):
     version: int
     value: orjson.Fragment
     created_at: Timestamp
+
+
+class Actor(NamedTuple):
+    """Who did something, from where, by which way."""
+
+    user_id: str | None
+    email: str | None
+    address: str
+    user_agent: str | None
+    route: str
+    method: str
+    status: int
 
 
 _version = func.coalesce(func.substring(AdminRow.id, literal_column(r"'\.v([0-9]+)$'")).cast(Integer), literal_column("0"))
@@ -55,3 +68,33 @@ async def seed_config(session: AsyncSession, key: str, value: dict[str, Any]) ->
         .returning(AdminRow.id)
     )
     return made.first() is not None
+
+
+async def audit(
+    session: AsyncSession,
+    action: str,
+    pass_id: str | None,
+    detail: dict[str, Any],
+    *,
+    actor: Actor | None = None,
+) -> str:
+    """Record an act, in the transaction that does it; gives the row's id. `pass_id` is whom it was done to."""
+    audit_id = f"admin_audit:{uuid4()}"
+    session.add(
+        AdminAudit(
+            id=audit_id,
+            actor_pass_id=pass_id,
+            action=action,
+            detail=detail,
+            user_id=UUID(actor.user_id) if actor and actor.user_id else None,
+            email=actor.email if actor else None,
+            ip=actor.address if actor else None,
+            user_agent=actor.user_agent if actor else None,
+            route=actor.route if actor else None,
+            method=actor.method if actor else None,
+            status=actor.status if actor else None,
+            source_system="api",
+        )
+    )
+    await session.flush()
+    return audit_id

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.domain.passes import PassState
@@ -45,6 +45,7 @@ class PassRow(NamedTuple):
     topup_source: str | None
     preferences: orjson.Fragment
     preferences_updated_at: Timestamp | None
+    owner_tags: orjson.Fragment | None
     created_at: Timestamp
 
     @property
@@ -104,10 +105,12 @@ _PASS = select(
     Customer.topup_source,
     Customer.mma_preferences,
     Customer.mma_preferences_updated_at,
+    Customer.meta.op("->")(literal_column("'owner_tags'")),
     Customer.created_at,
 ).where(Customer.deleted_at.is_(None))
 
 PASS_BY_ID = Query(_PASS.where(Customer.pass_id == bindparam("pass_id")))
+PASS_BY_USER = Query(_PASS.where(Customer.user_id == bindparam("user_id", type_=Uuid())))
 PASSES_BY_ID = Query(_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
 
 

@@ -134,7 +134,7 @@ class Database:
         try:
             with _away():
                 return bool(await self.pool.fetchval("select true", timeout=CHECK_SECONDS))
-        except (DatabaseAway, TimeoutError):
+        except (DatabaseAway, TimeoutError, asyncpg.PostgresError):  # the last: dropped, closed to us, full
             return False
 
     @property
@@ -166,7 +166,7 @@ def _away() -> Iterator[None]:
     """Tell a lost connection from every other database error."""
     try:
         yield
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, PoolTimeout) as error:
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout) as error:
         raise DatabaseAway(type(error).__name__) from error
     except asyncpg.OperatorInterventionError as error:  # terminated, shutting down, starting up
         raise DatabaseAway(type(error).__name__) from error

@@ -67,8 +67,8 @@ class AssetService:
 
         Raises NotFound (not the caller's, or nothing uploaded) and AssetRejected (the bytes are gone then).
         """
-        pass_id = required(caller)
-        if not self.owns(pass_id, key):
+        required(caller)
+        if not owns(caller, key):
             raise NotFound("There is no such upload.", ["key"])
         picture = await self._confirm(key)
         if picture is None:
@@ -76,10 +76,10 @@ class AssetService:
         url = self._store.public_url(key)
         return Asset(key, url, picture.content_type, len(picture.data), picture.width, picture.height)
 
-    async def own_picture(self, pass_id: str, url: str, field: list[str]) -> str:
-        """The URL of a confirmed picture of this Pass, confirming it if need be. Raises AssetNotOurs and AssetRejected."""
+    async def own_picture(self, caller: Caller, url: str, field: list[str]) -> str:
+        """The URL of a confirmed picture of the caller, confirming it if need be. Raises AssetNotOurs and AssetRejected."""
         key = self._store.key_of(url)
-        if key is None or not self.owns(pass_id, key):
+        if key is None or not owns(caller, key):
             raise AssetNotOurs("Use a picture you uploaded here, or one that was made for you.", field)
         try:
             if not await self._store.exists(key) and await self._confirm(key) is None:
@@ -94,11 +94,6 @@ class AssetService:
         if key is None:
             raise AssetRejected("not one of our pictures")
         return self._pictures.measure(await self._store.read(key))
-
-    def owns(self, pass_id: str, key: str) -> bool:
-        """Whether a key is this Pass's: its owner tag says so, no table is asked."""
-        found = _KEY.fullmatch(key)
-        return found is not None and found[1] == owner_tag(pass_id, self._secret)
 
     def download_url(self, key: str, file_name: str) -> str:
         """The output as an attachment with a file name."""
@@ -126,3 +121,9 @@ class AssetService:
                 "The picture is of another type than announced. Ask for a new upload with its true type.", ["key"]
             )
         return picture
+
+
+def owns(caller: Caller, key: str) -> bool:
+    """Whether a key is the caller's: its owner tag says so, no table is asked."""
+    found = _KEY.fullmatch(key)
+    return found is not None and found[1] in caller.owner_tags

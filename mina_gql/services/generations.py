@@ -108,7 +108,7 @@ class GenerationService:
         settings = resolve_settings(role, await self._config.provider_defaults(role.provider), preferred, order.settings)
         self._models.require(role.provider)
         session_id = await self._session(pass_id, order.session_id)
-        assets = await self._still_assets(pass_id, order)
+        assets = await self._still_assets(caller, order)
         cost = (await self._config.runtime()).price(BillableAction.CREATE)
         row = Generation(
             id=generation_mg_id(generation_id),
@@ -211,15 +211,15 @@ class GenerationService:
     async def _session(self, pass_id: str, given: str | None) -> str | None:
         return None if given is None else (await self._sessions.own(pass_id, given)).session_id
 
-    async def _still_assets(self, pass_id: str, order: StillOrder) -> dict[str, Any]:
+    async def _still_assets(self, caller: Caller, order: StillOrder) -> dict[str, Any]:
         own = self._assets.own_picture
         field = ["input", "assets"]
         product, logo = order.product_image_url, order.logo_image_url
         return {
-            "product_image_url": await own(pass_id, product, [*field, "productImageUrl"]) if product else None,
-            "logo_image_url": await own(pass_id, logo, [*field, "logoImageUrl"]) if logo else None,
+            "product_image_url": await own(caller, product, [*field, "productImageUrl"]) if product else None,
+            "logo_image_url": await own(caller, logo, [*field, "logoImageUrl"]) if logo else None,
             "inspiration_image_urls": [
-                await own(pass_id, url, [*field, "inspirationImageUrls", str(index)])
+                await own(caller, url, [*field, "inspirationImageUrls", str(index)])
                 for index, url in enumerate(order.inspiration_image_urls)
             ],
             "input_still_url": None,

@@ -75,10 +75,12 @@ class ProgressService:
 
 
 def events_of(row: ProgressRow) -> list[Event]:
-    """What is recorded, in order of `seq`."""
+    """What is recorded, in order of `seq`; a row from before MMA recorded nothing and has its end alone."""
     messages, statuses = decode(row.messages) or {}, decode(row.statuses) or []
     events: list[Event] = [message_of(line) for line in lines_of(messages)]
     events += [Change(entry["seq"], GenerationStatus(entry["status"]), entry["at"]) for entry in statuses]
+    if not events and row.status in _ENDS:
+        events.append(Change(1, GenerationStatus(row.status), row.updated_at))
     return sorted(events, key=lambda event: event.seq)
 
 

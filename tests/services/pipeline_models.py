@@ -18,8 +18,8 @@ from mina_gql.domain.ports import (
     Usage,
     Vision,
     Writer,
-    Written,
     WriteRequest,
+    Written,
 )
 
 TEMPORARY_URL = "https://delivery.vendor.example/out-0.jpg?X-Amz-Signature=abc"
@@ -108,7 +108,9 @@ class ScriptedStill:
                 raise
         self.polled.append(prediction_id)
         await self.while_waiting(prediction_id)
-        return Media(jpeg(prediction_id), "image/jpeg", 8, 8, {"prompt": request.prompt, **request.settings}, {"id": prediction_id})
+        return Media(
+            jpeg(prediction_id), "image/jpeg", 8, 8, {"prompt": request.prompt, **request.settings}, {"id": prediction_id}
+        )
 
     async def cancel(self, prediction_id: str) -> None:
         self.cancelled.append(prediction_id)

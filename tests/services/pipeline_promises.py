@@ -17,7 +17,7 @@ ENDED = {"done", "error"}
 STATUS_OF = {"done": "succeeded", "error": "failed"}
 STEP_TYPES = {"scan_product", "scan_logo", "scan_inspiration", "like_history", "gpt_reader", "seedream_generate", "postscan"}
 LANGUAGE_STEPS = STEP_TYPES - {"like_history", "seedream_generate"}
-INTERNALS = re.compile(r"openai|replicate|seedream|kling|gpt|\bscan_|\bmodel\b|Traceback|Error\b|lease|https?:", re.IGNORECASE)
+INTERNALS = re.compile(r"openai|replicate|seedream|kling|gpt|\bscan_|\bmodel\b|Traceback|Error\b|\blease|https?:", re.IGNORECASE)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 Row = Mapping[str, Any]
@@ -146,7 +146,10 @@ def _payload_is_whole(step: Row) -> None:
         used = payload["input"]
         assert used["ctx_id"] == f"app_config:{used['ctx_key']}.v{used['ctx_version']}"
         if step["mg_status"] == "succeeded":
-            told = [step[f"mg_{name}"] for name in ("input_tokens", "output_tokens", "input_chars", "output_chars", "provider", "model")]
+            told = [
+                step[f"mg_{name}"]
+                for name in ("input_tokens", "output_tokens", "input_chars", "output_chars", "provider", "model")
+            ]
             assert None not in told, step["mg_step_type"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pipeline_promises as promises
+import pytest
 import studio
 from pipeline_models import ScriptedModels, jpeg
 from pipeline_promises import Story
@@ -62,11 +63,19 @@ class Workshop(studio.Studio):
 
     async def jobs(self) -> list[str]:
         """The generations that have a job, oldest first."""
-        return [bytes(row["payload"]).decode() for row in await self.looking.fetch("select payload from ops.pgqueuer order by id")]
+        return [
+            bytes(row["payload"]).decode() for row in await self.looking.fetch("select payload from ops.pgqueuer order by id")
+        ]
 
     async def drop_jobs(self) -> None:
         """As if the job engine had lost everything."""
         await self.looking.execute("delete from ops.pgqueuer")
+
+    async def cut(self, application: str = "mina%") -> int:
+        """End connections of Mina's in the middle of whatever they do; how many there were."""
+        query = """select count(pg_terminate_backend(pid)) from pg_stat_activity
+          where application_name like $1 and datname = current_database()"""
+        return int(await self.sql.fetchval(query, application))
 
     async def all_ended(self) -> dict[str, Story]:
         """Wait until no generation is unfinished; every story, checked."""
@@ -90,8 +99,17 @@ async def opened(dsn: str, home: Path, models: ScriptedModels | None = None) -> 
         await looking.close()
 
 
+@pytest.fixture(name="workshop")
+async def workshop_fixture(postgres, seeded: str, tmp_path: Path) -> AsyncIterator[Workshop]:
+    """A workshop of this test's own."""
+    dsn = await postgres.create_database(seeded)
+    async with opened(dsn, tmp_path) as workshop:
+        yield workshop
+    await postgres.drop_database(dsn)
+
+
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = DEADLINE_SECONDS) -> None:
     """Wait for what only the database knows; fails when it does not come in time."""
     async with asyncio.timeout(seconds):
-        while not await true():
+        while not await true():  # noqa: ASYNC110 -- no event comes from there
             await asyncio.sleep(0.05)

@@ -23,7 +23,7 @@ async def last_active(studio: Studio, caller: Caller):
 
 
 async def test_whoever_proves_nothing_gets_a_fresh_pass_each_time(studio):
-    one, two = await studio.passes.ensure(NOBODY), await studio.passes.ensure(NOBODY)
+    one, two = (await studio.passes.ensure(NOBODY)).owner, (await studio.passes.ensure(NOBODY)).owner
     assert one.id != two.id
     assert one.state is two.state is PassState.BEARER
     assert (one.balance, one.expires_at) == (0, None)
@@ -31,9 +31,9 @@ async def test_whoever_proves_nothing_gets_a_fresh_pass_each_time(studio):
 
 
 async def test_the_id_of_a_minted_pass_resumes_it(studio):
-    first = await studio.passes.ensure(NOBODY)
+    first = (await studio.passes.ensure(NOBODY)).owner
     caller = await studio.seen(first.id)
-    assert (await studio.passes.ensure(caller)).id == first.id
+    assert (await studio.passes.ensure(caller)).owner.id == first.id
     assert await studio.sql.fetchval(MINTED) == 1
 
 
@@ -53,26 +53,26 @@ async def test_the_id_of_a_minted_pass_resumes_it(studio):
 async def test_only_a_bearer_row_is_proven_by_its_id(studio, row):
     caller = await studio.person()
     await studio.sql.execute(f"update mega_customers set {row} where mg_pass_id = $1", caller.pass_id)
-    assert await studio.passes.prove(caller.pass_id) is None
+    assert await studio.passes.prove(caller.pass_id, None) is None
 
 
 @pytest.mark.parametrize("presented", [None, "pass:anon:3f1c2a9e-0000-4000-8000-000000000000", "nonsense", "a\x00b", "pass:anon:\ufffd"])
 async def test_ids_made_up_by_clients_prove_nothing_and_are_never_adopted(studio, presented):
-    assert await studio.passes.prove(presented) is None
-    minted = await studio.passes.ensure(await studio.seen(presented))
+    assert await studio.passes.prove(presented, None) is None
+    minted = (await studio.passes.ensure(await studio.seen(presented))).owner
     assert minted.id != presented
 
 
 @pytest.mark.parametrize("pass_id", ["pass:anon:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "pass:user:1", "pass_01ARZ3NDEKTSV4RRFFQ69G5FAV"])
 async def test_every_shape_of_id_is_read(studio, pass_id):
     await studio.sql.execute("insert into mega_customers (mg_pass_id, mg_meta) values ($1, '{\"minted\": true}')", pass_id)
-    assert (await studio.passes.prove(pass_id)).id == pass_id
+    assert (await studio.passes.prove(pass_id, None)).id == pass_id
 
 
 async def test_a_pass_that_vanished_between_proof_and_use_is_replaced(studio):
     caller = await studio.person()
     await studio.sql.execute("update mega_customers set mg_deleted_at = now() where mg_pass_id = $1", caller.pass_id)
-    assert (await studio.passes.ensure(caller)).id != caller.pass_id
+    assert (await studio.passes.ensure(caller)).owner.id != caller.pass_id
 
 
 # ---------------------------------------------------------------- being seen
@@ -100,8 +100,8 @@ async def test_without_the_knob_nothing_is_granted(studio):
 
 
 async def test_the_free_grant_comes_once_with_the_pass_and_lives_thirty_days(studio):
-    await studio.knobs(credits_free_grant=10)
-    minted = await studio.passes.ensure(NOBODY)
+    await studio.knobs(credits_grant_every_pass=True, credits_free_grant=10)
+    minted = (await studio.passes.ensure(NOBODY)).owner
     caller = Caller(minted.id, ADDRESS)
     for _ in range(3):
         await studio.passes.ensure(caller)
@@ -113,8 +113,8 @@ async def test_the_free_grant_comes_once_with_the_pass_and_lives_thirty_days(stu
 
 
 async def test_the_grant_s_row_names_the_pass_by_its_keyed_hash(studio):
-    await studio.knobs(credits_free_grant=10)
-    minted = await studio.passes.ensure(NOBODY)
+    await studio.knobs(credits_grant_every_pass=True, credits_free_grant=10)
+    minted = (await studio.passes.ensure(NOBODY)).owner
     row = await studio.sql.fetchrow("select mg_id, mg_ref_id, mg_ref_type, mg_source from mega_generations")
     assert row["mg_id"] == f"credit_transaction:grant:{row['mg_ref_id']}"
     assert (row["mg_ref_type"], row["mg_source"]) == ("grant", "mina")
@@ -122,8 +122,8 @@ async def test_the_grant_s_row_names_the_pass_by_its_keyed_hash(studio):
 
 
 async def test_how_long_the_grant_lives_is_a_knob(studio):
-    await studio.knobs(credits_free_grant=4, credits_days_valid=3)
-    minted = await studio.passes.ensure(NOBODY)
+    await studio.knobs(credits_grant_every_pass=True, credits_free_grant=4, credits_days_valid=3)
+    minted = (await studio.passes.ensure(NOBODY)).owner
     lives = await studio.sql.fetchval("select mg_expires_at - mg_created_at from mega_customers where mg_pass_id = $1", minted.id)
     assert lives.days == 3
 
@@ -180,7 +180,7 @@ async def test_a_disabled_pass_may_only_look(studio):
     ):
         with pytest.raises(AccountDisabled):
             await refused
-    owner = await studio.passes.ensure(caller)
+    owner = (await studio.passes.ensure(caller)).owner
     assert (owner.id, owner.disabled, owner.balance) == (caller.pass_id, True, 5)
     assert (await studio.counts()).get("generation") is None
 

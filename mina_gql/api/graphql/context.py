@@ -7,8 +7,9 @@ from typing import Self
 import strawberry
 from starlette.requests import HTTPConnection
 
-from mina_gql.api.auth import authenticate
+from mina_gql.api.auth import Authenticator
 from mina_gql.api.graphql.loaders import Loaders
+from mina_gql.api.graphql.websocket import Session
 from mina_gql.api.services import Services
 from mina_gql.domain.passes import Caller
 from mina_gql.mega.customers import PassRow
@@ -39,14 +40,19 @@ Info = strawberry.Info[Context, None]
 
 
 class ContextFactory:
-    """Makes contexts (`engine.ContextFactory`). `proxies` are the addresses whose X-Forwarded-For is believed."""
+    """Makes contexts (`engine.ContextFactory`), and lets sockets in (`websocket.Authorise`)."""
 
-    def __init__(self, services: Services, proxies: tuple[str, ...]) -> None:
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services = services
-        self._proxies = proxies
+        self._authenticator = authenticator
 
     async def __call__(self, connection: HTTPConnection, params: Mapping[str, object] | None, request_id: str) -> Context:
         """Find out who speaks. Raises Unauthenticated."""
         del request_id  # errors carry it already
-        caller, owner = await authenticate(connection, params, self._services.passes, self._proxies)
+        caller, owner = await self._authenticator.caller(connection, params)
         return Context(self._services, caller, owner)
+
+    async def authorise(self, connection: HTTPConnection, params: Mapping[str, object]) -> Session:
+        """A socket's `connection_init`: it lives as long as its token. Raises Unauthenticated."""
+        login = await self._authenticator.login(connection, params)
+        return Session(expires_at=None if login is None else login.expires_at)

@@ -160,10 +160,29 @@ node_type(PassRow, "Pass")
 
 
 @strawberry.type
+class MergeReport:
+    """What a merge moved."""
+
+    rows_moved: int
+    matcha_moved: int
+
+
+@strawberry.type
+class PassPayload:
+    """The caller's Pass after the change, or why not."""
+
+    pass_: Pass | None = strawberry.field(name="pass", default=None)
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
 class EnsurePassPayload:
     """The caller's Pass. Keep its id and send it as X-Mina-Pass-Id."""
 
     pass_: Pass | None = strawberry.field(name="pass", default=None)
+    merged: MergeReport | None = strawberry.field(
+        default=None, description="Set when another Pass was merged into this one just now."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -183,15 +202,29 @@ class PassQueries:
 class PassMutations:
     """Mutations of Passes."""
 
-    @strawberry.mutation(description="Make or resume the caller's Pass, and mark it seen.")
+    @strawberry.mutation(
+        description=(
+            "Make or resume the caller's Pass, link a signed-in user to it, merge what must be merged, and mark it seen."
+        )
+    )
     async def ensure_pass(self, info: Info) -> EnsurePassPayload | None:
         context = info.context
 
         async def ensure() -> EnsurePassPayload:
             runtime = await context.services.config.runtime()
             await context.services.rates.hit("ensure_pass", context.caller.address, runtime.per_minute("ensure_pass"))
-            owner = await context.services.passes.ensure(context.caller)
+            owner, merged = await context.services.passes.ensure(context.caller)
             context.response_headers["X-Mina-Pass-Id"] = owner.id
-            return EnsurePassPayload(pass_=owner)  # type: ignore[arg-type]
+            return EnsurePassPayload(pass_=owner, merged=merged)  # type: ignore[arg-type]
 
         return await answered(EnsurePassPayload, ensure)
+
+    @strawberry.mutation
+    async def link_shopify(self, info: Info, shopify_customer_id: str) -> PassPayload | None:
+        """Note the caller's Shopify customer id; needs a login with a verified e-mail."""
+
+        async def link() -> PassPayload:
+            owner = await info.context.services.passes.link_shopify(info.context.caller, shopify_customer_id)
+            return PassPayload(pass_=owner)  # type: ignore[arg-type]
+
+        return await answered(PassPayload, link)

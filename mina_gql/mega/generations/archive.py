@@ -64,7 +64,7 @@ _MODE = func.coalesce(
         else_=literal_column("'still'"),
     ),
 )
-_STATUS = func.coalesce(
+STATUS = func.coalesce(
     _g.mma_status, case((_g.status == literal_column("'failed'"), literal_column("'error'")), else_=literal_column("'done'"))
 )
 _COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
@@ -72,7 +72,7 @@ _COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "generation_id": func.substr(_g.id, literal_column(str(len("generation:") + 1))),
     "pass_id": _g.pass_id,
     "kind": _MODE,
-    "status": _STATUS,
+    "status": STATUS,
     "prompt": func.coalesce(_g.prompt, _var("prompts", "clean_prompt")),
     "output_url": _g.output_url,
     "output_key": _g.output_key,

@@ -53,6 +53,7 @@ async def insert(session: AsyncSession, pass_id: str, entry: Entry) -> None:
             source=entry.source,
             ref_type=entry.ref_type,
             ref_id=entry.ref_id,
+            meta=dict(entry.meta),
             source_system="api",
         )
     )

@@ -8,8 +8,9 @@ from sqlalchemy import bindparam, cast, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mina_gql.domain.pipeline import DEADLINES, LEASE, MAX_ATTEMPTS, QUEUE_DEADLINE, GenerationKind, GenerationStatus
+from mina_gql.domain.pipeline import DEADLINES, LEASE, QUEUE_DEADLINE, GenerationKind, GenerationStatus
 from mina_gql.mega.database import Query, Timestamp, recorded_as
+from mina_gql.mega.generations.archive import STATUS
 from mina_gql.mega.models import Generation, LedgerRow
 
 
@@ -90,7 +91,7 @@ PROGRESS = Query(
     select(
         LedgerRow.id,
         LedgerRow.pass_id,
-        LedgerRow.mma_status,
+        STATUS,
         LedgerRow.error,
         LedgerRow.mma_vars["userMessages"],
         LedgerRow.mma_vars["statuses"],
@@ -128,14 +129,13 @@ _HOLD = text(
     f"select 1 from mega_generations where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease for no key update"
 )
 
-_OVERDUE = f"""(mg_meta ? 'first_started_at' and (mg_meta ->> 'first_started_at')::timestamptz + make_interval(secs =>
+_OVERDUE = """(mg_meta ? 'first_started_at' and (mg_meta ->> 'first_started_at')::timestamptz + make_interval(secs =>
     case mg_mma_mode when 'video' then cast(:video_deadline as float) else cast(:still_deadline as float) end) < clock_timestamp()
-  or not mg_meta ? 'first_started_at' and mg_created_at + make_interval(secs => :queue_deadline) < clock_timestamp()
-  or coalesce((mg_meta ->> 'attempts')::int, 0) >= {MAX_ATTEMPTS})"""
+  or not mg_meta ? 'first_started_at' and mg_created_at + make_interval(secs => :queue_deadline) < clock_timestamp())"""
 
 _STRANDED = text(f"""
     select mg_id, {_OVERDUE} from mega_generations
-    where {_IN_FLIGHT} and mg_deleted_at is null and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()
+    where {_IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()
     order by mg_created_at limit 500
 """)
 
@@ -188,7 +188,7 @@ async def hold(session: AsyncSession, generation: str, lease: str) -> bool:
 
 
 async def stranded(session: AsyncSession) -> list[tuple[str, bool]]:
-    """Unfinished generations that nobody works on, oldest first, and whether each is past its deadline or its attempts."""
+    """Unfinished generations that nobody works on, oldest first, and whether each is past its deadline. Deleted ones too: they were paid for."""
     values = {"queue_deadline": QUEUE_DEADLINE.total_seconds(), **_DEADLINES}
     return [(row[0], row[1]) for row in await session.execute(_STRANDED, values)]
 

@@ -113,6 +113,10 @@ _START = text(f"""
     returning mg_id
 """)
 
+_MS = (
+    "greatest(0, round(extract(epoch from clock_timestamp() - (mg_payload #>> '{timing,started_at}')::timestamptz) * 1000))::int"
+)
+
 _END = text(f"""
     update mega_generations set
       mg_status = :status, mg_error = :error, mg_provider = coalesce(:provider, mg_provider), mg_model = coalesce(:model, mg_model),
@@ -120,16 +124,17 @@ _END = text(f"""
       mg_latency_ms = t.ms, mg_output_url = :output_url, mg_output_key = :output_key,
       mg_payload = jsonb_build_object('input', mg_payload -> 'input', 'output', cast(:output as jsonb), 'error', cast(:error_detail as jsonb),
         'timing', jsonb_build_object('started_at', mg_payload #> '{{timing,started_at}}', 'ended_at', {_NOW}, 'duration_ms', t.ms))
-    from (select greatest(0, round(extract(epoch from clock_timestamp() - (mg_payload #>> '{{timing,started_at}}')::timestamptz) * 1000))::int as ms
-      from mega_generations where mg_id = :id) t
+    from (select {_MS} as ms from mega_generations where mg_id = :id) t
     where mg_id = :id and mg_record_type = 'mma_step' and mg_status = 'running'
 """)
 
 _CLOSE_OPEN = text(f"""
-    update mega_generations set mg_status = 'failed', mg_error = :error,
+    update mega_generations set mg_status = 'failed', mg_error = :error, mg_latency_ms = t.ms,
       mg_payload = mg_payload || jsonb_build_object('error', cast(:detail as text),
-        'timing', (mg_payload -> 'timing') || jsonb_build_object('ended_at', {_NOW}))
-    where mg_generation_id = substr(:generation, 12) and mg_record_type = 'mma_step' and mg_status = 'running'
+        'timing', (mg_payload -> 'timing') || jsonb_build_object('ended_at', {_NOW}, 'duration_ms', t.ms))
+    from (select mg_id as id, {_MS} as ms from mega_generations
+      where mg_generation_id = substr(:generation, 12) and mg_record_type = 'mma_step' and mg_status = 'running') t
+    where mg_id = t.id
 """)
 
 _MARK = text("""

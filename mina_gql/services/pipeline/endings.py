@@ -5,7 +5,7 @@ import structlog
 from mina_gql.domain.errors import GenerationFailed
 from mina_gql.domain.pipeline import FailureCode
 from mina_gql.domain.ports import JobQueue, ProgressBus
-from mina_gql.mega.database import Database, SessionConnection
+from mina_gql.mega.database import Database, DatabaseAway, SessionConnection
 from mina_gql.mega.generations import runs, steps
 from mina_gql.services import credits
 
@@ -60,13 +60,21 @@ class Endings:
                     await self._jobs.enqueue(SessionConnection(session), generation)
         for generation, overdue in stranded:
             if overdue:
-                await self.fail(generation, _overdue(), lease=None)
+                await self._end_overdue(generation)
         return len(stranded)
+
+    async def _end_overdue(self, generation: str) -> None:
+        try:
+            await self.fail(generation, _overdue(), lease=None)
+        except DatabaseAway:
+            raise
+        except Exception:
+            log.exception("cannot be ended, going on with the others", generation=generation)
 
 
 def _overdue() -> GenerationFailed:
     return GenerationFailed(
         FailureCode.DEADLINE_EXCEEDED,
         "This took longer than it should. Your matcha is back; please try again.",
-        detail="found by the reconcile job past its deadline or its attempts",
+        detail="found by the reconcile job past its deadline",
     )

@@ -83,7 +83,7 @@ class Recorder:
             await self._bus.announce(self._claim.id, seq)
 
     async def failed(self, step: "Step", failure: GenerationFailed) -> None:
-        """Close a step as failed; what that means for the generation is the runner's decision."""
+        """Close a step that may fail; one that may not is closed in the transaction that ends its generation."""
         async with self._database.begin() as session:
             await self._hold(session)
             result = StepResult(StepStatus.FAILED, {}, error=failure.code, error_detail=failure.detail)

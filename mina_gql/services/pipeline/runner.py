@@ -7,7 +7,7 @@ from secrets import token_hex
 
 import structlog
 
-from mina_gql.domain.errors import GenerationFailed, LeaseLost
+from mina_gql.domain.errors import GenerationFailed, LeaseLost, ProviderNotConfigured
 from mina_gql.domain.pipeline import LEASE, LEASE_RENEWAL, MAX_ATTEMPTS, FailureCode
 from mina_gql.domain.ports import ProgressBus, StorageError
 from mina_gql.mega.database import Database, DatabaseAway
@@ -45,8 +45,10 @@ class Runner:
             return
         recorder = Recorder(self._database, self._bus, claim, lease)
         try:
+            work = Work(claim, self._tools, claim.vars)
             async with self._renewing(generation, lease):
-                await self._work(Work(claim, self._tools, claim.vars), recorder)
+                await self._work(work, recorder)
+            await recorder.finish(_ending(work), work.vars["prompts"]["userMessage_final"])
         except LeaseLost:
             log.warning("lease lost", generation=generation)
         except DatabaseAway:
@@ -57,6 +59,8 @@ class Runner:
             raise
         except GenerationFailed as failure:
             await self._endings.fail(generation, failure, lease=lease)
+        except ProviderNotConfigured as error:
+            await self._endings.fail(generation, _not_configured(error), lease=lease)
         except Exception as error:
             log.exception("generation failed", generation=generation)
             await self._endings.fail(generation, GenerationFailed(FailureCode.INTERNAL, _OOPS, detail=repr(error)), lease=lease)
@@ -73,7 +77,6 @@ class Runner:
                     await self._stage(work, stage, recorder)
         except TimeoutError as error:
             raise _deadline_exceeded() from error
-        await recorder.finish(_ending(work), work.vars["prompts"]["userMessage_final"])
 
     async def _stage(self, work: Work, stage: Stage, recorder: Recorder) -> None:
         await recorder.enter(stage.status, line_for(stage.status, work.generation))
@@ -98,10 +101,9 @@ class Runner:
         try:
             outcome = await self._attempt(call, step)
         except GenerationFailed as failure:
-            await recorder.failed(step, failure)
             if call.essential:
-                failure.at(call.step_type)
-                raise
+                raise failure.at(call.step_type)  # noqa: B904 -- the same error; its step is closed as the generation ends
+            await recorder.failed(step, failure)
             log.warning("step failed, going on", generation=work.generation, step=call.step_type, error=failure.detail)
             return
         await recorder.succeed(step, outcome)
@@ -126,38 +128,32 @@ class Runner:
 
     @asynccontextmanager
     async def _renewing(self, generation: str, lease: str) -> AsyncIterator[None]:
-        """Keep the lease while the block runs; cancel the block, as LeaseLost, when it is gone."""
-        owner = asyncio.current_task()
-        lost = False
-
-        async def renew() -> None:
-            nonlocal lost
-            alive_until = asyncio.get_running_loop().time() + LEASE.total_seconds()
-            while True:
-                await asyncio.sleep(LEASE_RENEWAL.total_seconds())
-                try:
-                    async with self._database.begin() as session:
-                        held = await runs.renew(session, generation, lease)
-                    alive_until = asyncio.get_running_loop().time() + LEASE.total_seconds()
-                except DatabaseAway:
-                    held = asyncio.get_running_loop().time() < alive_until
-                if not held:
-                    lost = True
-                    if owner is not None:
-                        owner.cancel()
-                    return
-
-        renewal = asyncio.create_task(renew())
+        """Keep the lease while the block runs; the block ends in LeaseLost when it is gone or cannot be renewed in time."""
         try:
-            yield
-        except asyncio.CancelledError:
-            if lost and owner is not None:
-                owner.uncancel()
-                raise LeaseLost from None
+            async with asyncio.timeout(LEASE.total_seconds()) as held:
+                renewal = asyncio.create_task(self._renew(generation, lease, held))
+                try:
+                    yield
+                finally:
+                    renewal.cancel()
+                    await asyncio.gather(renewal, return_exceptions=True)
+        except TimeoutError as error:
+            if held.expired():
+                raise LeaseLost from error
             raise
-        finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+
+    async def _renew(self, generation: str, lease: str, held: asyncio.Timeout) -> None:
+        now = asyncio.get_running_loop().time
+        while not held.expired():
+            await asyncio.sleep(LEASE_RENEWAL.total_seconds())
+            asked = now()
+            try:
+                async with self._database.begin() as session:
+                    ours = await runs.renew(session, generation, lease)
+            except Exception as error:  # noqa: BLE001 -- there is time for another try before the lease runs out
+                log.warning("lease not renewed, trying again", generation=generation, error=repr(error))
+            else:
+                held.reschedule(asked + LEASE.total_seconds() if ours else asked)
 
 
 def _ending(work: Work) -> Ending:
@@ -168,6 +164,15 @@ def _ending(work: Work) -> Ending:
 def _deadline_exceeded() -> GenerationFailed:
     return GenerationFailed(
         FailureCode.DEADLINE_EXCEEDED, "This took longer than it should. Your matcha is back; please try again."
+    )
+
+
+def _not_configured(error: ProviderNotConfigured) -> GenerationFailed:
+    return GenerationFailed(
+        FailureCode.PROVIDER_NOT_CONFIGURED,
+        "This cannot be made here at the moment. Your matcha is back.",
+        detail=error.message,
+        retryable=False,
     )
 
 

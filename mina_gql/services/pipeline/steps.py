@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from mina_gql.domain.errors import AssetRejected, GenerationFailed
 from mina_gql.domain.passes import owner_tag
 from mina_gql.domain.pipeline import FailureCode, GenerationStatus, friendly_line, plain_text
-from mina_gql.domain.ports import CaptionRequest, MediaRequest, Picture, StorageError, WriteRequest
+from mina_gql.domain.ports import CaptionRequest, MediaRequest, Picture, StorageError, Usage, WriteRequest
 from mina_gql.services.assets import OUTPUTS
 from mina_gql.services.pipeline.lines import line_for
 from mina_gql.services.pipeline.work import Call, Outcome, PaidCall, Patches, Work
@@ -89,16 +89,19 @@ async def _scan(
     async def look(_: PaidCall) -> Outcome:
         picture = await _picture(work, url)
         digest = hashlib.sha256(picture.data).hexdigest()
-        known = await tools.taste.known_caption(work.claim.pass_id, step_type, digest, context.id)
-        if known is not None:
-            output = {"crt": known, "sha256": digest, "cached": True}
-            return Outcome(output, {place: known}, own_line, provider=vision.name, model=vision.model)
-        caption = await vision.caption(
-            CaptionRequest(picture, url, subject, context.system, context.render({"subject": subject}))
-        )
-        text = plain_text(caption.text)[:CAPTION_CHARS]
-        if not text:
-            raise GenerationFailed(FailureCode.BAD_MODEL_OUTPUT, "The picture could not be described.")
+        seen = step_type, digest
+        async with work.looking[seen]:
+            known = work.seen.get(seen) or await tools.taste.known_caption(work.claim.pass_id, step_type, digest, context.id)
+            if known is not None:
+                output = {"crt": known, "sha256": digest, "cached": True}
+                return Outcome(output, {place: known}, own_line, Usage(vision.model, 0, 0, 0, 0), vision.name, vision.model)
+            caption = await vision.caption(
+                CaptionRequest(picture, url, subject, context.system, context.render({"subject": subject}))
+            )
+            text = plain_text(caption.text)[:CAPTION_CHARS]
+            if not text:
+                raise GenerationFailed(FailureCode.BAD_MODEL_OUTPUT, "The picture could not be described.")
+            work.seen[seen] = text
         line = (friendly_line(caption.line) or own_line) if with_line else None
         output = {"crt": text, "sha256": digest, "cached": False, "userMessage": line}
         return Outcome(output, {place: text}, line, caption.usage, vision.name, caption.usage.model)

@@ -1,5 +1,7 @@
 """What a step is given and gives back: the run's work, a call, an outcome."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,11 +32,16 @@ class Tools:
 
 @dataclass(slots=True)
 class Work:
-    """One generation in the making. `vars` mirrors the row's map: every recorded patch is applied to it too."""
+    """One generation in the making. `vars` mirrors the row's map: every recorded patch is applied to it too.
+
+    `seen` keeps this run's captions by step type and the picture's sha256; `looking` lets one look at the same at a time.
+    """
 
     claim: Claim
     tools: Tools
     vars: Vars
+    seen: dict[tuple[str, str], str] = field(default_factory=dict)
+    looking: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
     def generation(self) -> str:

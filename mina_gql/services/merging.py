@@ -1,0 +1,36 @@
+"""Merging: everything of one Pass goes to another, in the transaction of the login that caused it (DESIGN section 4)."""
+
+from typing import NamedTuple
+from uuid import uuid4
+
+from mina_gql.domain import credits
+from mina_gql.domain.passes import owner_tag, row_name
+from mina_gql.mega import identities
+from mina_gql.mega.database import Transaction
+from mina_gql.services.credits import post, settle
+
+
+class MergeReport(NamedTuple):
+    """What a merge moved."""
+
+    rows_moved: int
+    matcha_moved: int
+
+
+async def merge(session: Transaction, source: str, into: str, secret: bytes) -> MergeReport:
+    """Merge `source` into `into`; the caller has locked both, in id order.
+
+    Each side's due expiry comes first. Purchased matcha moves by a pair of rows, free matcha does not stack: it is written off.
+    """
+    giver, taker = await settle(session, source), await settle(session, into)
+    if giver is None or taker is None:
+        raise LookupError("a Pass to be merged is gone")
+    moved = max(0, min(giver.balance, await identities.bought_balance(session, source)))
+    names = row_name(source, secret), row_name(into, secret)
+    if moved:
+        giver = await post(session, giver, credits.merge_out(*names, moved))
+        await post(session, taker, credits.merge_in(*names, moved))
+    if giver.balance:
+        await post(session, giver, credits.expiry(str(uuid4()), giver.balance))
+    rows = await identities.absorb(session, source, into, owner_tag(source, secret))
+    return MergeReport(rows, moved)
