@@ -64,7 +64,7 @@ class Server:
 
     async def stop(self) -> None:
         """Stop as Ctrl-C does, and wait until it has gone."""
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             return
         self._process.send_signal(signal.SIGINT)
         try:

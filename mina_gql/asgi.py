@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mina_gql import bootstrap
-from mina_gql.api import health, ide, uploads
+from mina_gql.api import health, ide, uploads, webhooks
 from mina_gql.api.graphql import schema
 from mina_gql.api.graphql.context import ContextFactory
 from mina_gql.api.graphql.engine import Engine
 from mina_gql.api.graphql.http import GraphQLHTTP
 from mina_gql.api.graphql.websocket import GraphQLWebSocket
 from mina_gql.api.origin import OriginGuard
+from mina_gql.api.webhooks import ShopifyReceiver
 from mina_gql.bootstrap import Mina
 from mina_gql.logs import configure
 from mina_gql.settings import Settings, load
@@ -83,6 +84,7 @@ class Application:
             WebSocketRoute("/graphql", self._websocket),
             *health.routes(mina.database.check, (lambda: worker.connected) if worker else None),
             *uploads.routes(mina.store),
+            *webhooks.routes(_shopify(mina)),
         ]
 
 
@@ -92,6 +94,11 @@ async def _opened(settings: Settings, stack: AsyncExitStack) -> Mina:
     if settings.embedded:
         await bootstrap.migrate(settings, dsn)
     return await stack.enter_async_context(bootstrap.assembled(settings, dsn))
+
+
+def _shopify(mina: Mina) -> ShopifyReceiver:
+    secrets = tuple(secret.get_secret_value() for secret in mina.settings.shopify_webhook_secrets)
+    return ShopifyReceiver(mina.orders, mina.settings.shopify_shop, secrets)
 
 
 app = Application()

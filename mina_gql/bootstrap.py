@@ -1,12 +1,13 @@
 """The one place where adapters meet services: from settings to a Mina that can serve and work."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import structlog
 
 from mina_gql.adapters import embedded_postgres
 from mina_gql.adapters.ai.offline import OfflineStill, OfflineVision, OfflineWriter
@@ -16,6 +17,7 @@ from mina_gql.adapters.jobs import GenerationQueue, Worker
 from mina_gql.adapters.pictures import PillowPictureReader
 from mina_gql.adapters.progress import PostgresProgress
 from mina_gql.adapters.rates import MemoryRates
+from mina_gql.adapters.shopify import ShopifyApi
 from mina_gql.adapters.storage_disk import DiskStore
 from mina_gql.adapters.supabase_jwt import SupabaseTokens
 from mina_gql.api.auth import Authenticator
@@ -25,6 +27,7 @@ from mina_gql.mega import migrations
 from mina_gql.mega.database import Database
 from mina_gql.mega.migrations import MigrationReport
 from mina_gql.services.assets import AssetService
+from mina_gql.services.audits import AuditService
 from mina_gql.services.config import ConfigService
 from mina_gql.services.credits import CreditService
 from mina_gql.services.events import EventService
@@ -35,8 +38,11 @@ from mina_gql.services.pipeline.runner import Runner
 from mina_gql.services.pipeline.work import Tools
 from mina_gql.services.progress import ProgressService
 from mina_gql.services.sessions import SessionService
+from mina_gql.services.shopify_orders import CheckoutService, ShopifyOrderService, ShopifyTagService
 from mina_gql.services.taste import TasteService
 from mina_gql.settings import BadSetting, Settings
+
+log = structlog.get_logger(__name__)
 
 EMBEDDED_DEFAULTS: Mapping[str, Any] = {"credits.free_grant": 10, "credits.grant_every_pass": True}
 """What the embedded default sets beside the built-in knobs: ten matcha for every new Pass, to look around with."""
@@ -72,6 +78,7 @@ class Mina:
     models: Models
     runner: Runner
     endings: Endings
+    orders: ShopifyOrderService
     worker: Worker
 
 
@@ -127,14 +134,20 @@ async def assembled(settings: Settings, dsn: str, *, models: Models | None = Non
         passes = PassService(database, config, secret)
         sessions = SessionService(database)
         assets = AssetService(store, PillowPictureReader(), secret)
-        endings = Endings(database, bus, queue)
+        ledger = CreditService(database, config, bus, secret)
+        checkout = CheckoutService(database, config, settings.shopify_shop, secret)
+        shop = await _shop(settings, stack)
+        orders, tags = ShopifyOrderService(database, config, shop), ShopifyTagService(database, shop)
+        endings = Endings(database, bus, queue, ledger)
         tools = Tools(models, assets, store, config, TasteService(database), secret)
         runner = Runner(database, tools, bus, endings)
         services = Services(
             passes=passes,
             sessions=sessions,
-            credits=CreditService(database, config),
-            generations=GenerationService(database, config, passes, sessions, assets, models, queue),
+            credits=ledger,
+            checkout=checkout,
+            audits=AuditService(database),
+            generations=GenerationService(database, config, passes, sessions, assets, models, queue, ledger),
             assets=assets,
             events=EventService(database),
             progress=ProgressService(database, bus),
@@ -151,8 +164,33 @@ async def assembled(settings: Settings, dsn: str, *, models: Models | None = Non
             models=models,
             runner=runner,
             endings=endings,
-            worker=Worker(direct, runner.run, endings.reconcile),
+            orders=orders,
+            worker=Worker(direct, runner.run, Housekeeping(endings.reconcile, ledger.sweep, tags.tag_due)),
         )
+
+
+class Housekeeping:
+    """What a worker does every few seconds beside its jobs: each by itself, so that one that fails keeps none from its turn."""
+
+    def __init__(self, *chores: Callable[[], Awaitable[int]]) -> None:
+        self._chores = chores
+
+    async def __call__(self) -> None:
+        for chore in self._chores:
+            try:
+                await chore()
+            except Exception as error:  # noqa: BLE001 -- it comes again in a few seconds
+                log.warning("housekeeping failed, trying again", chore=chore.__qualname__, error=repr(error))
+
+
+async def _shop(settings: Settings, stack: AsyncExitStack) -> ShopifyApi | None:
+    """The shop's Admin API, where a token for it is set."""
+    if settings.shopify_admin_token is None or not settings.shopify_shop:
+        return None
+    url = settings.shopify_api_url or f"https://{settings.shopify_shop}"
+    api = ShopifyApi(url, settings.shopify_admin_token.get_secret_value())
+    stack.push_async_callback(api.close)
+    return api
 
 
 def shelf(settings: Settings) -> ModelShelf:

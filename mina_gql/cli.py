@@ -6,15 +6,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
+from uuid import uuid4
 
 import typer
 import uvicorn
 
 from mina_gql import bootstrap, worker
+from mina_gql.adapters.supabase_jwt import sign_development_token
 from mina_gql.api.graphql import schema as graphql_schema
 from mina_gql.asgi import Application
 from mina_gql.bootstrap import Mina
 from mina_gql.doctor import examine
+from mina_gql.domain.errors import InvalidInput, ProviderNotConfigured
+from mina_gql.domain.passes import log_name
+from mina_gql.domain.shopify import ShopAway
 from mina_gql.mega import migrations
 from mina_gql.settings import BadSetting, Settings, load
 
@@ -114,6 +119,78 @@ def migrate(sql: Annotated[bool, typer.Option("--sql", help="Print the idempoten
 def schema() -> None:
     """Print the GraphQL schema (equals schema.graphql)."""
     print(graphql_schema.build())
+
+
+@app.command()
+def token(
+    sub: Annotated[str | None, typer.Option(help="The user's id, a UUID; a fresh one if none is given.")] = None,
+    email: Annotated[str | None, typer.Option(help="The user's e-mail; counts as verified.")] = None,
+    provider: Annotated[str, typer.Option(help="How they signed in: google, apple or email.")] = "email",
+    admin: Annotated[bool, typer.Option("--admin", help="Make it an admin's.")] = False,
+) -> None:
+    """Print a development sign-in token; only where the embedded default made the secret."""
+    settings = _settings()
+    if not settings.embedded or settings.supabase_url or settings.supabase_jwt_secret:
+        _fail("MINA_DATABASE_URL or MINA_SUPABASE_…: tokens come from Supabase here; `mina token` is for the embedded default.")
+    try:
+        signed = sign_development_token(
+            bootstrap.development_secret(settings),
+            settings.issuer,
+            sub=sub or str(uuid4()),
+            email=email,
+            provider=provider,
+            admin=admin,
+        )
+    except ValueError as error:
+        _fail(f"--sub or --provider: {error}")
+    print(signed)
+    print("Next: send it as `Authorization: Bearer …` with ensurePass; it holds for 12 hours.", file=sys.stderr)
+
+
+@app.command()
+def parity() -> None:
+    """Check that every balance is the sum of its ledger; exit status 1 where one is not."""
+    settings = _settings()
+
+    async def check() -> int:
+        async with bootstrap.database_of(settings, own=False) as dsn, bootstrap.assembled(settings, dsn) as mina:
+            mismatches = await mina.services.credits.mismatches()
+        for found in mismatches:
+            name = log_name(found.pass_id, bootstrap.secret_key(settings))
+            print(f"{name}: balance {found.balance}, ledger {found.ledger_sum}")
+        return len(mismatches)
+
+    with _explained():
+        wrong = asyncio.run(check())
+    if wrong:
+        print(f"{wrong} Passes do not add up. Next: look at their creditTransactions as an admin, and mend with adjustCredits.")
+        raise typer.Exit(1)
+    print("Every balance is the sum of its ledger.")
+
+
+@app.command("shopify-reconcile")
+def shopify_reconcile(days: Annotated[int, typer.Option(help="How many days back to look.")] = 7) -> None:
+    """Read the shop's paid orders of the last days and credit what was missed."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with bootstrap.database_of(settings, own=False) as dsn, bootstrap.assembled(settings, dsn) as mina:
+            report = await mina.orders.reconcile(days)
+        print(
+            f"Read {report.orders} orders, {report.mended} of them were short: "
+            f"credited {report.credited} matcha, took back {report.clawed_back}."
+        )
+        if report.unreadable:
+            print(f"{report.unreadable} orders could not be read; the log says which.")
+        print("Next: `mina parity`.")
+
+    with _explained():
+        try:
+            asyncio.run(run())
+        except (InvalidInput, ProviderNotConfigured) as error:
+            _fail(error.message)
+        except ShopAway as error:
+            _fail(f"The shop does not answer: {error}")
 
 
 @app.command()

@@ -59,7 +59,8 @@ class Studio:
     async def expire(self, caller: Caller) -> None:
         """Let a Pass's matcha have expired a second ago."""
         await self.sql.execute(
-            "update mega_customers set mg_expires_at = clock_timestamp() - interval '1 second' where mg_pass_id = $1", caller.pass_id
+            "update mega_customers set mg_expires_at = clock_timestamp() - interval '1 second' where mg_pass_id = $1",
+            caller.pass_id,
         )
 
     async def disable(self, caller: Caller) -> Caller:

@@ -46,7 +46,9 @@ def test_an_empty_database_url_is_none(monkeypatch):
     assert load().embedded
 
 
-@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.1.2.3", False)])
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.1.2.3", False)]
+)
 def test_loopback_is_this_machine_only(host, loopback):
     assert load(host=host).loopback is loopback
 
@@ -68,7 +70,9 @@ def test_where_clients_reach_this_server(given, url):
 
 
 def test_the_environment_is_read_and_wins_over_the_file(monkeypatch, tmp_path):
-    (tmp_path / ".env").write_text("MINA_PORT=9001\nMINA_HOST=localhost\nMINA_SHOPIFY_ADMIN_TOKEN=file-token\nSOMETHING_ELSE=1\nMINA_UNKNOWN=1\n")
+    (tmp_path / ".env").write_text(
+        "MINA_PORT=9001\nMINA_HOST=localhost\nMINA_SHOPIFY_ADMIN_TOKEN=file-token\nSOMETHING_ELSE=1\nMINA_UNKNOWN=1\n"
+    )
     monkeypatch.setenv("MINA_PORT", "9002")
     settings = load()
     assert (settings.port, settings.host) == (9002, "localhost")
@@ -103,7 +107,13 @@ def test_a_database_of_one_s_own_needs_a_secret_key(monkeypatch):
 
 
 def test_secrets_do_not_show_when_settings_are_printed():
-    settings = load(database_url=DATABASE, secret_key=KEY, supabase_jwt_secret=JWT, shopify_webhook_secrets="hook-1", shopify_admin_token="token-1")
+    settings = load(
+        database_url=DATABASE,
+        secret_key=KEY,
+        supabase_jwt_secret=JWT,
+        shopify_webhook_secrets="hook-1",
+        shopify_admin_token="token-1",
+    )
     printed = f"{settings!r} {settings} {settings.model_dump()}"
     assert not [secret for secret in ("hunter2", KEY, JWT, "hook-1", "token-1") if secret in printed]
 

@@ -272,6 +272,8 @@ create index if not exists mega_customers_email_idx on public.mega_customers (lo
 create index if not exists mega_customers_deposit_ref on public.mega_customers ((mg_meta ->> 'deposit_ref')) where mg_meta ? 'deposit_ref';
 create index if not exists mega_customers_shopify_tag_due on public.mega_customers (mg_pass_id)
   where mg_meta @? '$.shopify_tag.* ? (@ == "due")';
+-- What the sweeper looks for: matcha with an end.
+create index if not exists mega_customers_expiring on public.mega_customers (mg_expires_at) where mg_credits > 0 and mg_deleted_at is null;
 create index if not exists mega_customers_last_active_idx on public.mega_customers (mg_last_active);
 create index if not exists mega_customers_mma_preferences_gin on public.mega_customers using gin (mg_mma_preferences);
 

@@ -34,7 +34,7 @@ RETRY_AFTER = timedelta(seconds=5)
 LOG_DAYS = 7
 
 Run = Callable[[str], Coroutine[Any, Any, None]]
-Reconcile = Callable[[], Awaitable[int]]
+Reconcile = Callable[[], Awaitable[None]]
 
 
 class GenerationQueue:

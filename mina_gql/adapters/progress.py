@@ -66,7 +66,14 @@ class PostgresProgress:
 
     async def announce(self, generation: str, seq: int) -> None:
         """Tell every process. An announcement may be lost (watchers re-read anyway), so a failure is logged and forgotten."""
-        payload = orjson.dumps({"generation": generation, "seq": seq}).decode()
+        await self._notify({"generation": generation, "seq": seq})
+
+    async def announce_topic(self, topic: str) -> None:
+        """Tell every process that something else has changed."""
+        await self._notify({"topic": topic})
+
+    async def _notify(self, said: dict[str, str | int]) -> None:
+        payload = orjson.dumps(said).decode()
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS), self._sending:
                 if self._connection is not None:
@@ -75,16 +82,16 @@ class PostgresProgress:
             log.warning("announcement lost", error=repr(error))
 
     @asynccontextmanager
-    async def watch(self, generation: str) -> AsyncIterator[Wakeup]:
-        """Be woken for one generation from here to the end of the block."""
+    async def watch(self, topic: str) -> AsyncIterator[Wakeup]:
+        """Be woken for one generation, or another topic, from here to the end of the block."""
         wakeup = Wakeup()
-        self._watchers[generation].add(wakeup)
+        self._watchers[topic].add(wakeup)
         try:
             yield wakeup
         finally:
-            self._watchers[generation].discard(wakeup)
-            if not self._watchers[generation]:
-                del self._watchers[generation]
+            self._watchers[topic].discard(wakeup)
+            if not self._watchers[topic]:
+                del self._watchers[topic]
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(self._dsn, server_settings={"application_name": "mina progress"})
@@ -118,9 +125,10 @@ class PostgresProgress:
 
     def _on_announcement(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         try:
-            generation = orjson.loads(payload)["generation"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            said = orjson.loads(payload)
+            topic = said.get("generation") or said["topic"]
+        except (orjson.JSONDecodeError, AttributeError, KeyError):
             log.warning("announcement not understood")
             return
-        for wakeup in self._watchers.get(generation, ()):
+        for wakeup in self._watchers.get(topic, ()):
             wakeup.set()

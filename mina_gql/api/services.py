@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mina_gql.domain.ports import Rates
 from mina_gql.services.assets import AssetService
+from mina_gql.services.audits import AuditService
 from mina_gql.services.config import ConfigService
 from mina_gql.services.credits import CreditService
 from mina_gql.services.events import EventService
@@ -11,6 +12,7 @@ from mina_gql.services.generations import GenerationService
 from mina_gql.services.passes import PassService
 from mina_gql.services.progress import ProgressService
 from mina_gql.services.sessions import SessionService
+from mina_gql.services.shopify_orders import CheckoutService
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Services:
     passes: PassService
     sessions: SessionService
     credits: CreditService
+    checkout: CheckoutService
+    audits: AuditService
     generations: GenerationService
     assets: AssetService
     events: EventService

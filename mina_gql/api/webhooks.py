@@ -81,7 +81,7 @@ class ShopifyReceiver:
 
     async def receive(self, request: Request) -> Booking | None:
         """Check and book one delivery; None for a payload that cannot be read. Raises RequestError."""
-        if not self.secrets or not self.shop:
+        if not self.secrets or not all(self.secrets) or not self.shop:
             raise Unavailable("The shop's webhooks are not set up on this server.")
         body = await self._body(request)
         if not self._is_signed(body, request.headers.get("x-shopify-hmac-sha256", "")):

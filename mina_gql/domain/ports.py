@@ -255,8 +255,12 @@ class ProgressBus(Protocol):
         """Tell every process that `generation` (its mg_id) has something new up to `seq`. After commit."""
         ...
 
-    def watch(self, generation: str) -> AbstractAsyncContextManager["Wakeups"]:
-        """Be woken for one generation; registered from entry to exit."""
+    async def announce_topic(self, topic: str) -> None:
+        """Tell every process that something else has changed: a balance, by the keyed hash of its Pass. After commit."""
+        ...
+
+    def watch(self, topic: str) -> AbstractAsyncContextManager["Wakeups"]:
+        """Be woken for one generation (its mg_id) or another topic; registered from entry to exit."""
         ...
 
 

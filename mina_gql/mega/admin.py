@@ -98,3 +98,13 @@ async def audit(
     )
     await session.flush()
     return audit_id
+
+
+async def adjustment_asked(session: AsyncSession, ledger_id: str) -> dict[str, Any] | None:
+    """What was asked for when this adjustment was made, from its audit row."""
+    found = await session.execute(
+        select(AdminAudit.detail["asked"]).where(
+            AdminAudit.action == "credits.adjust", AdminAudit.detail["ledger_id"].astext == ledger_id
+        )
+    )
+    return found.scalar_one_or_none()

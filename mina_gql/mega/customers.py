@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Uuid, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, cast, extract, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.domain.passes import PassState
@@ -32,6 +32,7 @@ class PassRow(NamedTuple):
     minted: bool
     linked: bool
     seen_long_ago: bool
+    seconds_to_expiry: float | None
     verified_any: bool
     verified_email: bool
     verified_google: bool
@@ -71,10 +72,14 @@ _minted: ColumnElement[bool] = Customer.meta.op("@>")(literal_column("'{\"minted
 _linked: ColumnElement[bool] = or_(Customer.shopify_customer_id.is_not(None), Customer.email.is_not(None))
 
 SEEN_EVERY_SECONDS = 300
+SWEEP = 500
 _stale_at = func.clock_timestamp() - func.make_interval(*[literal_column("0")] * 6, literal_column(str(SEEN_EVERY_SECONDS)))
 _seen_long_ago: ColumnElement[bool] = or_(Customer.last_active.is_(None), Customer.last_active < _stale_at)
 
-_PASS = select(
+_left = Customer.expires_at - func.clock_timestamp()
+_seconds_to_expiry = case((_due, literal_column("null")), else_=cast(extract("epoch", _left), Float()))
+
+_ANY_PASS = select(
     Customer.pass_id,
     Customer.email,
     Customer.display_name,
@@ -92,6 +97,7 @@ _PASS = select(
     _minted,
     _linked,
     _seen_long_ago,
+    _seconds_to_expiry,
     Customer.verified_any,
     Customer.verified_email,
     Customer.verified_google,
@@ -107,8 +113,10 @@ _PASS = select(
     Customer.mma_preferences_updated_at,
     Customer.meta.op("->")(literal_column("'owner_tags'")),
     Customer.created_at,
-).where(Customer.deleted_at.is_(None))
+)
+_PASS = _ANY_PASS.where(Customer.deleted_at.is_(None))
 
+ANY_BY_ID = Query(_ANY_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
 PASS_BY_ID = Query(_PASS.where(Customer.pass_id == bindparam("pass_id")))
 PASS_BY_USER = Query(_PASS.where(Customer.user_id == bindparam("user_id", type_=Uuid())))
 PASSES_BY_ID = Query(_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
@@ -141,6 +149,23 @@ async def extend_expiry(session: AsyncSession, pass_id: str, days: int) -> None:
     """Let the matcha live at least `days` from now; never shortens."""
     until = func.clock_timestamp() + func.make_interval(0, 0, 0, days)
     await _set(session, pass_id, expires_at=func.greatest(func.coalesce(Customer.expires_at, until), until))
+
+
+async def start_expiry(session: AsyncSession, pass_id: str, days: int) -> None:
+    """Let the matcha live `days` from now where no future expiry is set."""
+    now = func.clock_timestamp()
+    until = now + func.make_interval(0, 0, 0, days)
+    await _set(session, pass_id, expires_at=case((Customer.expires_at > now, Customer.expires_at), else_=until))
+
+
+async def expired(session: AsyncSession) -> list[str]:
+    """Passes with matcha that has expired, some at a time."""
+    due = (
+        select(Customer.pass_id)
+        .where(Customer.credits > 0, Customer.deleted_at.is_(None), Customer.expires_at <= func.clock_timestamp())
+        .limit(SWEEP)
+    )
+    return list((await session.execute(due)).scalars())
 
 
 async def touch(session: AsyncSession, pass_id: str) -> None:

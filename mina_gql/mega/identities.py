@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import bindparam, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
@@ -122,9 +122,12 @@ async def insert_claimed(session: AsyncSession, pass_id: str, login: Login) -> N
 async def note_login(session: AsyncSession, pass_id: str, login: Login) -> None:
     """Write onto a locked row what the login says: whose it is, the e-mail, what was verified. Flags are never taken back."""
     now = func.clock_timestamp()
-    values = {"user_id": UUID(login.user_id), "last_active": now}
+    values: dict[str, Any] = {"user_id": UUID(login.user_id), "last_active": now}
     if login.email is not None:
-        values["email"] = login.email
+        # One that is not verified never takes the place, and with it the flags, of one that is.
+        values["email"] = (
+            login.email if login.email_verified else case((Customer.verified_any.is_(True), Customer.email), else_=login.email)
+        )
     if login.method is not None:
         values |= {
             "verified_email": Customer.verified_email | login.email_verified,

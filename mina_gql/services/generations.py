@@ -39,6 +39,7 @@ from mina_gql.mega.pages import Page, PageRequest
 from mina_gql.services import credits
 from mina_gql.services.assets import AssetService
 from mina_gql.services.config import ConfigService
+from mina_gql.services.credits import CreditService
 from mina_gql.services.passes import PassService, required
 from mina_gql.services.sessions import SessionService
 
@@ -81,6 +82,7 @@ class GenerationService:
         assets: AssetService,
         models: Models,
         jobs: JobQueue,
+        ledger: CreditService,
     ) -> None:
         self._database = database
         self._config = config
@@ -89,6 +91,7 @@ class GenerationService:
         self._assets = assets
         self._models = models
         self._jobs = jobs
+        self._ledger = ledger
 
     async def create(self, caller: Caller, order: StillOrder) -> Order:
         """Accept a still: QUEUED at once, made in the background.
@@ -130,6 +133,7 @@ class GenerationService:
         )
         async with self._database.begin() as session:
             replayed = await self._accept(session, row, EventType.CREATE, cost)
+        await self._ledger.changed(pass_id)
         return await self._answer(generation_id, pass_id, replayed=replayed)
 
     async def _accept(self, session: Transaction, row: Generation, event: EventType, cost: int) -> bool:

@@ -98,7 +98,10 @@ def test_a_part_nobody_gave_is_empty():
 
 
 def test_parts_are_not_rendered_themselves():
-    assert context("{{brief}} {{style}}").render({"brief": "{{style}}", "style": "{{brief}} \\1 \\g<0>"}) == "{{style}} {{brief}} \\1 \\g‹0>"
+    assert (
+        context("{{brief}} {{style}}").render({"brief": "{{style}}", "style": "{{brief}} \\1 \\g<0>"})
+        == "{{style}} {{brief}} \\1 \\g‹0>"
+    )
 
 
 CLOSING = st.text(alphabet="<>/ dataDATA\n", max_size=40)

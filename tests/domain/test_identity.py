@@ -27,14 +27,24 @@ def test_a_new_id_is_anonymous_and_random():
 
 
 @pytest.mark.parametrize(
-    "shape", [PASS, "pass:user:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "pass:shopify:77", "pass_01ARZ3NDEKTSV4RRFFQ69G5FAV", "legacy~1", "x" * 200]
+    "shape",
+    [
+        PASS,
+        "pass:user:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa",
+        "pass:shopify:77",
+        "pass_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "legacy~1",
+        "x" * 200,
+    ],
 )
 def test_ids_are_opaque_text(shape):
     assert presented_pass_id(shape) == shape
     assert presented_pass_id(f"  {shape}\t") == shape
 
 
-@pytest.mark.parametrize("header", [None, "", "  ", "null", "undefined", " null ", "a b", "a\nb", "é", "a\x00", "x" * 201, "\u2028"])
+@pytest.mark.parametrize(
+    "header", [None, "", "  ", "null", "undefined", " null ", "a b", "a\nb", "é", "a\x00", "x" * 201, "\u2028"]
+)
 def test_what_cannot_be_an_id_is_no_id(header):
     assert presented_pass_id(header) is None
 

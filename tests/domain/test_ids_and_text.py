@@ -27,7 +27,16 @@ LINE_BREAKS_AND_TAB = "\t\n\r"
 
 @given(st.uuids())
 def test_a_session_id_in_any_shape_is_normalised(own):
-    shapes = [str(own), f"sess_{own}", f"session:sess_{own}", f"session:{own}", f" {own}\n", str(own).upper(), own.hex, f"sess_{own.hex}"]
+    shapes = [
+        str(own),
+        f"sess_{own}",
+        f"session:sess_{own}",
+        f"session:{own}",
+        f" {own}\n",
+        str(own).upper(),
+        own.hex,
+        f"sess_{own.hex}",
+    ]
     assert {session_id(shape) for shape in shapes} == {f"sess_{own}"}
 
 

@@ -1,7 +1,6 @@
 """Holds a worker exactly at a chosen write, so that it can be killed there: triggers in a test's own database, and a lock."""
 
 import asyncio
-from collections.abc import Sequence
 
 import asyncpg
 
@@ -60,12 +59,7 @@ class Boundaries:
 
     async def reached(self, count: int) -> None:
         """Wait until `count` generations are held."""
-        try:
-            await settled(self._looking, _HELD, LOCKS, wanted=count, seconds=25)
-        except TimeoutError:
-            print(await self._looking.fetch("select b.moment, g.mg_mma_status, g.mg_meta from trial.boundaries b join mega_generations g on mg_id=generation where b.number not in (select objid from pg_locks where locktype='advisory' and classid=4711 and not granted)"))
-            print(await self._looking.fetch("select pid, wait_event, state, left(query, 200), pg_blocking_pids(pid) from pg_stat_activity where datname=current_database()"))
-            raise
+        await settled(self._looking, _HELD, LOCKS, wanted=count)
 
     async def release(self) -> None:
         """Let go of what a killed worker left in the database, and hold nobody from now on."""
@@ -90,9 +84,7 @@ async def forget_the_dead(looking: asyncpg.Connection) -> None:
 
 async def all_ended(looking: asyncpg.Connection, seconds: float) -> dict[str, promises.Story]:
     """Wait until no generation is unfinished; every story, every promise checked."""
-    async with asyncio.timeout(seconds):
-        while await promises.unfinished(looking):
-            await asyncio.sleep(0.1)
+    await settled(looking, promises.UNFINISHED, wanted=0, seconds=seconds)
     return await promises.kept(looking)
 
 
@@ -103,8 +95,3 @@ def unchanged(before: dict[str, promises.Story], after: dict[str, promises.Story
         assert {step: later.checkpoints.get(step) for step in story.checkpoints} == story.checkpoints
         done = [(step["mg_step_type"], step["mg_meta"]["index"]) for step in later.steps]
         assert len(set(done)) == len(done), done
-
-
-def ends(stories: dict[str, promises.Story], generations: Sequence[str]) -> list[str]:
-    """How each of these generations ended."""
-    return [stories[generation].status for generation in generations]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mina_gql.adapters.embedded_postgres import dsn_of_running
-from tests.journeys.crash_boundaries import all_ended, unchanged
+from tests.journeys.crash_boundaries import all_ended, settled, unchanged
 from tests.journeys.server import Server, free_port
 from tests.journeys.visitor import Visitor
 from tests.services import pipeline_promises as promises
@@ -48,7 +48,7 @@ async def test_a_server_may_be_killed_at_any_moment(home: Path) -> None:
         assert set(after) == set(generations)
         refunds = sum(story.status == "error" for story in after.values())
         assert await Visitor(server, visitor.pass_id).balance() == 10 - BURST + refunds
-        assert await looking.fetchval("select count(*) from ops.pgqueuer where payload is not null") == 0
+        await settled(looking, "select count(*) from ops.pgqueuer", wanted=0)
 
 
 async def checked(home: Path, before: dict[str, promises.Story]) -> dict[str, promises.Story]:

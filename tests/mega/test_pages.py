@@ -18,13 +18,16 @@ PASS, OTHER = "pass:anon:one", "pass:anon:other"
 MOMENT = "2026-11-21 09:10:40.123456+00"
 INSERT = """insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id,
     mg_created_at) values ('credit_transaction:' || $1, 'credit_transaction', $2, 1, 'grant', 'mina', 'grant', $1, $3::text::timestamptz)"""
+FIVE_HUNDRED = f"""insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id,
+    mg_created_at) select 'credit_transaction:' || n, 'credit_transaction', '{PASS}', 1, 'grant', 'mina', 'grant', n,
+    '{MOMENT}'::timestamptz + (n % 90) * interval '1 microsecond' from generate_series(1, 500) n"""
 LISTING = ledger.OF_PASS
 
 # ---------------------------------------------------------------- cursors
 
 
 @given(
-    st.datetimes(min_value=__import__("datetime").datetime(1, 1, 1)),
+    st.datetimes(),
     st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=300),
 )
 def test_a_cursor_is_read_as_it_was_printed(moment, id_):
@@ -76,7 +79,7 @@ FORGED = [
 
 @pytest.mark.parametrize("text", FORGED)
 def test_what_we_did_not_print_is_no_cursor(text):
-    with pytest.raises(ValueError, match="not a cursor|isoformat|must be|codec|ncorrect padding|base64|out of range|day is|year|ordinal"):
+    with pytest.raises(ValueError):
         Cursor.parse(text)
 
 
@@ -194,13 +197,7 @@ async def test_the_count_is_of_the_whole_listing_of_one_pass(db, database):
 @pytest.mark.parametrize("backward", [False, True])
 async def test_five_hundred_rows_are_read_in_sevens_while_others_come_in(db, database, database_dsn, backward):
     """N1: no row that was there is missed or doubled; what comes in newer may only be seen by a walk that goes there."""
-    await db.execute(
-        f"select count(*) from (select 1) x; set timezone = 'UTC'; {INSERT.replace('$1', 'n::text').replace('$2', repr(PASS)).replace('$3', repr(MOMENT))}".split(
-            " values "
-        )[0].rpartition("; ")[2]
-        + f""" select 'credit_transaction:' || n, 'credit_transaction', '{PASS}', 1, 'grant', 'mina', 'grant', n::text,
-            '{MOMENT}'::timestamptz + (n % 90) * interval '1 microsecond' from generate_series(1, 500) n"""
-    )
+    await db.execute(FIVE_HUNDRED)
     there = ids(await read(database, 500))
     assert len(there) == 500
     done = asyncio.Event()

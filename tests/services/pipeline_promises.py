@@ -20,6 +20,9 @@ LANGUAGE_STEPS = STEP_TYPES - {"like_history", "seedream_generate"}
 INTERNALS = re.compile(r"openai|replicate|seedream|kling|gpt|\bscan_|\bmodel\b|Traceback|Error\b|\blease|https?:", re.IGNORECASE)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
+UNFINISHED = """select count(*) from mega_generations
+  where mg_record_type = 'generation' and mg_mma_status not in ('done', 'error')"""
+
 Row = Mapping[str, Any]
 
 
@@ -60,12 +63,6 @@ async def stories(looking: asyncpg.Connection) -> dict[str, Story]:
         for row in rows
         if row["mg_record_type"] == "generation"
     }
-
-
-async def unfinished(looking: asyncpg.Connection) -> int:
-    """How many generations have not ended."""
-    query = "select count(*) from mega_generations where mg_record_type = 'generation' and mg_mma_status not in ('done', 'error')"
-    return int(await looking.fetchval(query))
 
 
 async def kept(looking: asyncpg.Connection) -> dict[str, Story]:

@@ -81,7 +81,7 @@ class Workshop(studio.Studio):
         """Wait until no generation is unfinished; every story, checked."""
 
         async def ended() -> bool:
-            return await promises.unfinished(self.looking) == 0
+            return await self.looking.fetchval(promises.UNFINISHED) == 0
 
         await until(ended)
         return await promises.kept(self.looking)

@@ -100,7 +100,9 @@ async def test_an_input_that_breaks_a_rule_is_refused_at_its_field_and_costs_not
     assert await studio.counts() == before
 
 
-@pytest.mark.parametrize("settings", [[], {"seedream": 1}, {"kling": {}}, {"seedream": {"guide": 1}}, {"seedream": {"size": "8K"}}])
+@pytest.mark.parametrize(
+    "settings", [[], {"seedream": 1}, {"kling": {}}, {"seedream": {"guide": 1}}, {"seedream": {"size": "8K"}}]
+)
 async def test_settings_that_the_model_does_not_know_are_refused(studio, settings):
     caller = await studio.person(matcha=1)
     with pytest.raises(InvalidInput) as refused:
@@ -191,7 +193,9 @@ async def first_event(studio: Studio, pass_id: str, given: str):
 async def test_only_the_owner_may_follow(studio):
     owner, stranger = await studio.person(matcha=1), await studio.person()
     made = (await studio.generations.create(owner, BRIEF)).generation
-    events = await asyncio.gather(first_event(studio, owner.pass_id, made.id), first_event(studio, owner.pass_id, made.generation_id))
+    events = await asyncio.gather(
+        first_event(studio, owner.pass_id, made.id), first_event(studio, owner.pass_id, made.generation_id)
+    )
     assert [(type(event), event.seq, event.status) for event in events] == [(Change, 1, "queued")] * 2
     with pytest.raises(NoSuchThing) as theirs:
         await first_event(studio, stranger.pass_id, made.id)

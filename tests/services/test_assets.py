@@ -142,7 +142,9 @@ async def test_confirming_before_the_bytes_came_says_so(studio):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"<svg onload=alert(1)>", PNG[:20], picture_bytes("GIF"), picture_bytes("JPEG")], ids=["empty", "svg", "cut", "gif", "jpeg"]
+    "data",
+    [b"", b"<svg onload=alert(1)>", PNG[:20], picture_bytes("GIF"), picture_bytes("JPEG")],
+    ids=["empty", "svg", "cut", "gif", "jpeg"],
 )
 async def test_what_is_not_the_picture_announced_is_refused_and_gone(studio, data):
     caller = await studio.person()

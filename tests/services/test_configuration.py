@@ -55,14 +55,18 @@ async def test_the_highest_enabled_version_is_in_force(studio, fresh):
 
 
 async def test_a_key_without_a_version_reads_as_version_zero(studio, fresh):
-    await studio.sql.execute("update mega_admin set mg_meta = mg_meta || '{\"enabled\": false}' where mg_id = $1", f"app_config:{KEY}.v1")
+    await studio.sql.execute(
+        "update mega_admin set mg_meta = mg_meta || '{\"enabled\": false}' where mg_id = $1", f"app_config:{KEY}.v1"
+    )
     await publish(studio, None, enabled=None)
     found = await fresh().context("gpt_reader")
     assert (found.version, found.id) == (0, f"app_config:{KEY}")
 
 
 async def test_a_key_with_no_enabled_version_says_what_to_do(studio, fresh):
-    await studio.sql.execute("update mega_admin set mg_meta = mg_meta || '{\"enabled\": false}' where mg_id = $1", f"app_config:{KEY}.v1")
+    await studio.sql.execute(
+        "update mega_admin set mg_meta = mg_meta || '{\"enabled\": false}' where mg_id = $1", f"app_config:{KEY}.v1"
+    )
     with pytest.raises(LookupError, match="mina migrate"):
         await fresh().context("gpt_reader")
 

@@ -45,7 +45,9 @@ ROWS = {
     "mma_event": {"generation_id": GENERATION, "meta": '{"event_type": "like"}'},
     "credit_transaction": {"delta": 0, "reason": "adjustment", "source": "test", "ref_type": "adjust", "ref_id": "1"},
 }
-IDS = {kind: f"{kind}:{row.get('session_id') if kind == 'session' else row.get('generation_id', '1')}" for kind, row in ROWS.items()}
+IDS = {
+    kind: f"{kind}:{row.get('session_id') if kind == 'session' else row.get('generation_id', '1')}" for kind, row in ROWS.items()
+}
 
 
 async def told(work: Awaitable[Any]) -> Any:
@@ -101,9 +103,7 @@ async def insert(studio: Studio, pass_id: str, kind: str, *, deleted: bool) -> N
     row = {"id": IDS[kind], "record_type": kind, "pass_id": pass_id, **ROWS[kind]}
     names, places = ", ".join(f"mg_{name}" for name in row), ", ".join(f"${n}" for n in range(1, len(row) + 1))
     gone = "now()" if deleted else "null"
-    await studio.sql.execute(
-        f"insert into mega_generations ({names}, mg_deleted_at) values ({places}, {gone})", *row.values()
-    )
+    await studio.sql.execute(f"insert into mega_generations ({names}, mg_deleted_at) values ({places}, {gone})", *row.values())
 
 
 def empty(found: Any) -> bool:
@@ -136,7 +136,9 @@ async def test_a_deleted_pass_is_nobody(studio):
 
 
 async def test_deleted_configuration_is_not_in_force(studio):
-    version = "insert into mega_admin (mg_id, mg_record_type, mg_key, mg_value, mg_deleted_at) values ($1, 'app_config', $2, $3, now())"
+    version = (
+        "insert into mega_admin (mg_id, mg_record_type, mg_key, mg_value, mg_deleted_at) values ($1, 'app_config', $2, $3, now())"
+    )
     key = "mma.ctx.gpt_reader"
     await studio.sql.execute(version, f"app_config:{key}.v2", key, '{"system": "gone", "user_template": ""}')
     await studio.knobs(price_create=9)
@@ -173,5 +175,3 @@ def test_every_read_says_that_deleted_rows_do_not_count(where):
     tables = len(re.findall(r"\b(?:from|join) mega_\w+", text))
     assert tables > 0
     assert len(re.findall(r"mg_deleted_at is null", text)) >= tables, text
-
-

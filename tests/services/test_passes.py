@@ -45,9 +45,9 @@ async def test_the_id_of_a_minted_pass_resumes_it(studio):
         "mg_email = 'a@b.example'",
         "mg_meta = '{}'",
         "mg_meta = '{\"minted\": false}'",
-        "mg_meta = '{\"minted\": \"true\"}'",
+        'mg_meta = \'{"minted": "true"}\'',
         "mg_deleted_at = now()",
-        "mg_meta = '{\"minted\": true, \"merged_into\": \"x\"}', mg_deleted_at = now()",
+        'mg_meta = \'{"minted": true, "merged_into": "x"}\', mg_deleted_at = now()',
     ],
 )
 async def test_only_a_bearer_row_is_proven_by_its_id(studio, row):
@@ -56,14 +56,18 @@ async def test_only_a_bearer_row_is_proven_by_its_id(studio, row):
     assert await studio.passes.prove(caller.pass_id, None) is None
 
 
-@pytest.mark.parametrize("presented", [None, "pass:anon:3f1c2a9e-0000-4000-8000-000000000000", "nonsense", "a\x00b", "pass:anon:\ufffd"])
+@pytest.mark.parametrize(
+    "presented", [None, "pass:anon:3f1c2a9e-0000-4000-8000-000000000000", "nonsense", "a\x00b", "pass:anon:\ufffd"]
+)
 async def test_ids_made_up_by_clients_prove_nothing_and_are_never_adopted(studio, presented):
     assert await studio.passes.prove(presented, None) is None
     minted = (await studio.passes.ensure(await studio.seen(presented))).owner
     assert minted.id != presented
 
 
-@pytest.mark.parametrize("pass_id", ["pass:anon:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "pass:user:1", "pass_01ARZ3NDEKTSV4RRFFQ69G5FAV"])
+@pytest.mark.parametrize(
+    "pass_id", ["pass:anon:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "pass:user:1", "pass_01ARZ3NDEKTSV4RRFFQ69G5FAV"]
+)
 async def test_every_shape_of_id_is_read(studio, pass_id):
     await studio.sql.execute("insert into mega_customers (mg_pass_id, mg_meta) values ($1, '{\"minted\": true}')", pass_id)
     assert (await studio.passes.prove(pass_id, None)).id == pass_id

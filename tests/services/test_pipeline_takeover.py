@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from pipeline_models import Gate, ScriptedModels, at_once
 from pipeline_promises import Row, kept
@@ -216,6 +217,41 @@ async def test_a_lease_is_renewed_for_as_long_as_the_work_takes(workshop: Worksh
     async with caught(workshop, generation, hold_words):
         await asyncio.wait_for(enough.wait(), 30)
     assert (await workshop.story(generation)).status == "done"
+
+
+async def test_an_outage_shorter_than_the_lease_costs_nothing(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    renew, faults, renewed = runs.renew, [DatabaseAway(), RuntimeError("odd"), DatabaseAway()], asyncio.Event()
+
+    async def after_an_outage(*arguments: Any) -> bool:
+        if faults:
+            raise faults.pop()
+        held = await renew(*arguments)
+        renewed.set()
+        return held
+
+    monkeypatch.setattr(runs, "renew", after_an_outage)
+    monkeypatch.setattr(runner, "LEASE_RENEWAL", timedelta(milliseconds=50))
+    generation = await ordered(workshop)
+    async with caught(workshop, generation, hold_waiting):
+        await asyncio.wait_for(renewed.wait(), 30)
+    story = await workshop.story(generation)
+    assert (story.status, story.generation["mg_meta"]["attempts"]) == ("done", 1)
+
+
+async def test_a_database_that_is_full_is_away_and_no_failure_of_the_work(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+
+    generation = await ordered(workshop)
+    with monkeypatch.context() as crowded:
+        async with caught(workshop, generation, hold_words) as run:
+            await workshop.cut("mina")
+            crowded.setattr(asyncpg, "connect", full)
+        assert isinstance(run.exception(), DatabaseAway)
+    await workshop.expire_lease(generation)
+    assert (await workshop.run(generation)).status == "done"
 
 
 @pytest.mark.parametrize("place", PLACES)

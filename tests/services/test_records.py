@@ -67,7 +67,9 @@ async def test_no_write_names_the_generated_column(studio):
     pass_id = await a_day(studio)
     event.remove(engine, "before_cursor_execute", note)
     assert any("INSERT INTO mega_customers" in statement for statement in written)
-    changes = [statement.partition("RETURNING")[0] for statement in written if re.match(r"\s*(insert|update)", statement, re.IGNORECASE)]
+    changes = [
+        statement.partition("RETURNING")[0] for statement in written if re.match(r"\s*(insert|update)", statement, re.IGNORECASE)
+    ]
     assert len(changes) > 10
     assert not [statement for statement in changes if "mg_verified_any" in statement]
     assert (await studio.passes.find(pass_id)).verified_any is False

@@ -13,9 +13,7 @@ from mina_gql.mega.generations.archive import FROM_VARS
 from mina_gql.mega.pages import PageRequest
 from mina_gql.services.sessions import META_BYTES, TEXT_CHARS, NewSession
 
-CHROME = (
-    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
-)
+CHROME = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
 
 
 async def test_a_visit_starts_with_an_id_of_ours_and_a_row_of_that_name(studio):
@@ -43,7 +41,9 @@ async def test_starting_the_same_visit_at_once_makes_one_row(studio):
     assert (await studio.counts())["session"] == 1
 
 
-@pytest.mark.parametrize("given", ["", "sess_", "123", "sess_nonsense", "generation:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "\x00"])
+@pytest.mark.parametrize(
+    "given", ["", "sess_", "123", "sess_nonsense", "generation:9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa", "\x00"]
+)
 async def test_an_id_that_is_no_uuid_is_refused(studio, given):
     caller = await studio.person()
     with pytest.raises(InvalidInput) as refused:

@@ -1,5 +1,6 @@
-"""Whose an order is: our reference > the Shopify customer > one verified e-mail > a new UNCLAIMED Pass; and what no buyer can do."""
+"""Whose an order is: our reference > the Shopify customer > one verified e-mail > a new UNCLAIMED Pass."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -136,6 +137,12 @@ async def test_an_e_mail_that_two_passes_verified_is_nobody_s(counter):
     await counter.signed_in("ann@example.com")
     await counter.signed_in("ann@example.com")
     assert await one(counter, email="ann@example.com", customer={"id": 77}) == "pass:shopify:77"
+
+
+async def test_a_later_login_with_an_unverified_e_mail_does_not_make_it_verified(counter):
+    mallory = await counter.signed_in("mallory@example.com")
+    await counter.sign_in(replace(mallory.login, email="ann@example.com", email_verified=False, method=None))
+    assert await one(counter, email="ann@example.com", customer={"id": 77}) == "pass:shopify:77" != mallory.pass_id
 
 
 async def test_an_unverified_e_mail_is_nobody_s(counter):

@@ -21,6 +21,7 @@ class Loaders:
 
     def __init__(self, services: Services) -> None:
         self.passes: DataLoader[str, PassRow | None] = _by_key(services.passes.by_id)
+        self.any_passes: DataLoader[str, PassRow | None] = _by_key(services.passes.by_id_even_deleted)
         self.generations: DataLoader[str, GenerationRow | None] = _by_key(services.generations.by_id)
         self.sessions: DataLoader[str, SessionRow | None] = _by_key(services.sessions.by_id)
         self.events: DataLoader[str, EventRow | None] = _by_key(services.events.by_id)

@@ -1,5 +1,6 @@
 """Passes: who the caller is, and everything that is theirs."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import strawberry
@@ -18,6 +19,7 @@ from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.database import decode
+from mina_gql.services.passes import required
 
 After = Annotated[str | None, strawberry.argument(description="Only what is older than this cursor.")]
 Before = Annotated[str | None, strawberry.argument(description="Only what is newer than this cursor.")]
@@ -228,3 +230,15 @@ class PassMutations:
             return PassPayload(pass_=owner)  # type: ignore[arg-type]
 
         return await answered(PassPayload, link)
+
+
+@strawberry.type
+class CreditSubscriptions:
+    """Subscriptions to a balance."""
+
+    @strawberry.subscription(
+        description="The caller's Pass, now and whenever its balance or expiry changes (also when matcha expires)."
+    )
+    async def credits_changed(self, info: Info) -> AsyncIterator[Pass]:
+        async for row in info.context.services.credits.follow(required(info.context.caller)):
+            yield row  # type: ignore[misc]

@@ -7,12 +7,14 @@ import strawberry
 from graphql import GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
 
+from mina_gql.api.graphql.admin import AdminMutations, AdminQueries
 from mina_gql.api.graphql.assets import AssetMutations
+from mina_gql.api.graphql.checkout import CheckoutMutations
 from mina_gql.api.graphql.context import Context, Info
 from mina_gql.api.graphql.credits import CreditQueries
 from mina_gql.api.graphql.generations import GenerationMutations, GenerationQueries
 from mina_gql.api.graphql.nodes import Node
-from mina_gql.api.graphql.passes import PassMutations, PassQueries
+from mina_gql.api.graphql.passes import CreditSubscriptions, PassMutations, PassQueries
 from mina_gql.api.graphql.progress import EVENT_TYPES, ProgressSubscriptions
 from mina_gql.api.graphql.scalars import SCALARS
 from mina_gql.api.graphql.sessions import SessionMutations
@@ -24,7 +26,7 @@ MAX_NODES = 100
 
 
 @strawberry.type
-class Query(PassQueries, GenerationQueries, CreditQueries, StudioQueries):
+class Query(PassQueries, GenerationQueries, CreditQueries, StudioQueries, AdminQueries):
     """What can be read."""
 
     @strawberry.field(description="Null for what does not exist and for what the caller may not see.")
@@ -40,12 +42,12 @@ class Query(PassQueries, GenerationQueries, CreditQueries, StudioQueries):
 
 
 @strawberry.type
-class Mutation(PassMutations, SessionMutations, AssetMutations, GenerationMutations):
+class Mutation(PassMutations, SessionMutations, AssetMutations, GenerationMutations, CheckoutMutations, AdminMutations):
     """What can be done."""
 
 
 @strawberry.type
-class Subscription(ProgressSubscriptions):
+class Subscription(ProgressSubscriptions, CreditSubscriptions):
     """What can be followed."""
 
 

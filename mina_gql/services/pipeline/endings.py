@@ -8,6 +8,7 @@ from mina_gql.domain.ports import JobQueue, ProgressBus
 from mina_gql.mega.database import Database, DatabaseAway, SessionConnection
 from mina_gql.mega.generations import runs, steps
 from mina_gql.services import credits
+from mina_gql.services.credits import CreditService
 
 log = structlog.get_logger(__name__)
 
@@ -15,10 +16,11 @@ log = structlog.get_logger(__name__)
 class Endings:
     """Ends generations that fail, and finds those that nobody works on."""
 
-    def __init__(self, database: Database, bus: ProgressBus, jobs: JobQueue) -> None:
+    def __init__(self, database: Database, bus: ProgressBus, jobs: JobQueue, ledger: CreditService) -> None:
         self._database = database
         self._bus = bus
         self._jobs = jobs
+        self._ledger = ledger
 
     async def fail(self, generation: str, failure: GenerationFailed, *, lease: str | None) -> bool:
         """End a generation (mg_id) in ERROR with its refund; False when it has ended already, or the lease is lost.
@@ -49,6 +51,7 @@ class Endings:
                 seq = await runs.fail(session, generation, failure.code, told)
             log.warning("generation ended in error", generation=generation, code=failure.code, detail=failure.detail)
             await self._bus.announce(generation, seq)
+            await self._ledger.changed(pass_id)
             return True
 
     async def reconcile(self) -> int:
