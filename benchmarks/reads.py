@@ -36,16 +36,16 @@ class Read(NamedTuple):
 
 
 READS = (
-    Read("Q1", "the archive, 50 stills", "query History " + HISTORY.format(first=50, node=NODE), 2.5, 600),
+    Read("Q1", "the archive, 50 stills", "query History " + HISTORY.format(first=50, node=NODE), 2.5, 400),
     Read(
         "Q2",
         "20 stills with vars and steps",
         "query HistorySteps "
         + HISTORY.format(first=20, node=f"{NODE} vars steps {{ stepNo stepType status durationMs startedAt }}"),
         5.0,
-        400,
+        250,
     ),
-    Read("Q3", "me with credits", "query Me { me { id email credits { balance expiresAt } } }", 0.7, 2000),
+    Read("Q3", "me with credits", "query Me { me { id email credits { balance expiresAt } } }", 0.7, 1500),
 )
 
 

@@ -147,7 +147,7 @@ async def assembled(settings: Settings, dsn: str, *, models: Models | None = Non
             credits=ledger,
             checkout=checkout,
             audits=AuditService(database),
-            generations=GenerationService(database, config, passes, sessions, assets, models, queue, ledger),
+            generations=GenerationService(database, config, passes, sessions, assets, models, queue, ledger, checkout),
             assets=assets,
             events=EventService(database),
             progress=ProgressService(database, bus),
@@ -202,18 +202,24 @@ def shelf(settings: Settings) -> ModelShelf:
 
 
 def tokens(settings: Settings) -> SupabaseTokens:
-    """Who checks sign-in tokens: the legacy secret where set, the project's keys, or the embedded default's own secret."""
+    """Who checks sign-in tokens: the legacy secret where set, the project's keys, or the embedded default's own secret.
+
+    Raises BadSetting.
+    """
     secret = settings.supabase_jwt_secret.get_secret_value().encode() if settings.supabase_jwt_secret else None
     jwks = f"{settings.issuer}/.well-known/jwks.json" if settings.supabase_url and secret is None else None
     if settings.embedded and secret is None and jwks is None:
         secret = development_secret(settings)
-    return SupabaseTokens(
-        settings.issuer,
-        secret=secret,
-        jwks_url=jwks,
-        confirms_email=settings.supabase_confirms_email,
-        admin_emails=settings.admin_emails,
-    )
+    try:
+        return SupabaseTokens(
+            settings.issuer,
+            secret=secret,
+            jwks_url=jwks,
+            confirms_email=settings.supabase_confirms_email,
+            admin_emails=settings.admin_emails,
+        )
+    except ValueError as error:
+        raise BadSetting(f"MINA_SUPABASE_JWT_SECRET: {error}") from None
 
 
 def development_secret(settings: Settings) -> bytes:

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: str) -> str:
         parts = _parts(value)
+        try:
+            parts.port  # noqa: B018 -- raises for a port that is none
+        except ValueError:
+            raise ValueError("must have a port between 0 and 65535, or none") from None
         if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
             raise ValueError("must be an absolute http or https URL such as https://api.example")
         return value.rstrip("/")

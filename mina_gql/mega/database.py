@@ -35,6 +35,17 @@ class DatabaseAway(Exception):
     """The database cannot be reached, or dropped the connection: nothing was committed."""
 
 
+_UNREACHABLE = (
+    OSError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # terminated, shutting down, starting up
+    asyncpg.InsufficientResourcesError,  # too many connections, disk or memory full
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was lost in the middle of something
+)
+
+
 class Query:
     """A read, compiled once at import. Parameters are the statement's `bindparam`s, by name."""
 
@@ -166,12 +177,11 @@ def _away() -> Iterator[None]:
     """Tell a lost connection from every other database error."""
     try:
         yield
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout) as error:
-        raise DatabaseAway(type(error).__name__) from error
-    except asyncpg.OperatorInterventionError as error:  # terminated, shutting down, starting up
+    except _UNREACHABLE as error:
         raise DatabaseAway(type(error).__name__) from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error, InterfaceError):
+        raised_by_driver = getattr(error.orig, "__cause__", None)
+        if error.connection_invalidated or isinstance(error, InterfaceError) or isinstance(raised_by_driver, _UNREACHABLE):
             raise DatabaseAway(type(error).__name__) from error
         raise
 

@@ -9,7 +9,7 @@ import orjson
 
 from mina_gql.domain.config import resolve_settings
 from mina_gql.domain.credits import BillableAction
-from mina_gql.domain.errors import IdempotencyKeyReused, InvalidInput, NotFound
+from mina_gql.domain.errors import IdempotencyKeyReused, InsufficientMatcha, InvalidInput, NotFound
 from mina_gql.domain.passes import Caller
 from mina_gql.domain.pipeline import (
     BRIEF_CHARS,
@@ -42,6 +42,7 @@ from mina_gql.services.config import ConfigService
 from mina_gql.services.credits import CreditService
 from mina_gql.services.passes import PassService, required
 from mina_gql.services.sessions import SessionService
+from mina_gql.services.shopify_orders import CheckoutService
 
 KEY_CHARS = 200
 
@@ -83,6 +84,7 @@ class GenerationService:
         models: Models,
         jobs: JobQueue,
         ledger: CreditService,
+        checkout: CheckoutService,
     ) -> None:
         self._database = database
         self._config = config
@@ -92,6 +94,7 @@ class GenerationService:
         self._models = models
         self._jobs = jobs
         self._ledger = ledger
+        self._checkout = checkout
 
     async def create(self, caller: Caller, order: StillOrder) -> Order:
         """Accept a still: QUEUED at once, made in the background.
@@ -131,8 +134,11 @@ class GenerationService:
             mma_vars=_new_vars(order, assets, settings),
             source_system="api",
         )
-        async with self._database.begin() as session:
-            replayed = await self._accept(session, row, EventType.CREATE, cost)
+        try:
+            async with self._database.begin() as session:
+                replayed = await self._accept(session, row, EventType.CREATE, cost)
+        except InsufficientMatcha as short:
+            raise InsufficientMatcha(short.required, short.balance, await self._checkout.default_url(owner)) from short
         await self._ledger.changed(pass_id)
         return await self._answer(generation_id, pass_id, replayed=replayed)
 
