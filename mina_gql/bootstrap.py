@@ -165,7 +165,7 @@ async def assembled(settings: Settings, dsn: str, *, models: Models | None = Non
             runner=runner,
             endings=endings,
             orders=orders,
-            worker=Worker(direct, runner.run, Housekeeping(endings.reconcile, ledger.sweep, tags.tag_due)),
+            worker=Worker(direct, runner.run, Housekeeping(endings.reconcile, ledger.sweep, tags.tag_due, store.sweep)),
         )
 
 

@@ -76,12 +76,19 @@ class Studio:
         tags = self.mina.services.passes.owner_tags(owner)
         return Caller(owner.id, ADDRESS, disabled=owner.disabled, owner_tags=tags)
 
+    async def row(self, record_type: str, name: str, caller: Caller, **columns: Any) -> str:
+        """A row of the ledger as it may lie there; `columns` without `mg_`. Gives its id."""
+        row = {"id": f"{record_type}:{name}", "record_type": record_type, "pass_id": caller.pass_id, **columns}
+        names, places = ", ".join(f"mg_{column}" for column in row), ", ".join(f"${n}" for n in range(1, len(row) + 1))
+        await self.sql.execute(f"insert into mega_generations ({names}) values ({places})", *row.values())
+        return row["id"]
+
     async def knobs(self, **values: Any) -> None:
         """Set runtime knobs (`price_create=2`), in force at once."""
         flat = {name.replace("_", ".", 1): value for name, value in values.items()}
         await self.sql.execute(
-            "insert into mega_admin (mg_id, mg_record_type, mg_runtime_flat) values ('runtime_config:test', 'runtime_config', $1) "
-            "on conflict (mg_id) do update set mg_runtime_flat = excluded.mg_runtime_flat",
+            "insert into mega_admin (mg_id, mg_record_type, mg_runtime_flat) "
+            "values ('runtime_config:test', 'runtime_config', $1) on conflict (mg_id) do update set mg_runtime_flat = excluded.mg_runtime_flat",
             orjson.dumps(flat).decode(),
         )
         self.mina.services.config._read_at = float("-inf")

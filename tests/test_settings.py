@@ -169,7 +169,7 @@ def test_a_bad_value_in_the_file_is_refused_the_same_way(monkeypatch, tmp_path):
 
 
 def test_a_bad_value_of_the_command_line_is_refused_the_same_way():
-    with pytest.raises(BadSetting, match="^MINA_PORT: "):
+    with pytest.raises(BadSetting, match=r"^MINA_PORT: "):
         load(port=70_000)
 
 

@@ -24,8 +24,8 @@ from mina_gql.domain.ports import SqlConnection
 log = structlog.get_logger(__name__)
 
 ENTRYPOINT = "generation"
-HEARTBEAT_TIMEOUT = timedelta(seconds=10)
-"""A job whose worker has been silent for so long may be taken by another."""
+HEARTBEAT_TIMEOUT = timedelta(seconds=16)
+"""A job whose worker has been silent for so long may be taken by another. A little longer than a lease, so that it is dead then."""
 POLL = timedelta(seconds=5)
 BATCH = 4
 RECONNECT_SECONDS = 1.0

@@ -9,7 +9,9 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -21,6 +23,7 @@ from mina_gql.domain.ports import SignedUpload, StorageError
 
 UPLOAD_SECONDS = 600
 CHUNK_BYTES = 1024 * 1024
+ABANDONED_SECONDS = 24 * 3600
 
 _KEY = re.compile(r"(?:user_uploads|generations)/[0-9a-f]{1,64}/[0-9a-f]{32}\.(jpg|png|webp|mp4)")
 _CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "mp4": "video/mp4"}
@@ -67,6 +70,10 @@ class DiskStore:
     async def discard_staged(self, key: str) -> None:
         if _KEY.fullmatch(key):
             await asyncio.to_thread((self._staging / key).unlink, missing_ok=True)
+
+    async def sweep(self) -> int:
+        """Remove uploads that nobody confirmed within a day, and what a crash left half written; gives how many."""
+        return await asyncio.to_thread(_sweep, (self._staging, self._incoming))
 
     def _read_token(self, token: str) -> tuple[str, str, int]:
         try:
@@ -194,3 +201,15 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _sweep(folders: Iterable[Path]) -> int:
+    before = time.time() - ABANDONED_SECONDS
+    swept = 0
+    for folder in folders:
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime < before:
+                    path.unlink()
+                    swept += 1
+    return swept

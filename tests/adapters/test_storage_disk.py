@@ -224,3 +224,21 @@ async def test_check_tells_where_it_is_and_what_is_wrong(store: DiskStore, tmp_p
     blocked.write_bytes(b"")
     with pytest.raises(StorageError, match="blocked"):
         await DiskStore(blocked, BASE, b"s" * 32).check()
+
+
+async def test_uploads_that_nobody_confirmed_are_swept_after_a_day(tmp_path):
+    store = DiskStore(tmp_path, "http://127.0.0.1:8000", b"s" * 32)
+    old, young = (f"user_uploads/{'a' * 32}/{name * 32}.png" for name in "bc")
+    for key in (old, young):
+        path = tmp_path / "staging" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"picture")
+    os.utime(tmp_path / "staging" / old, (0, 0))
+    kept = f"generations/{'a' * 32}/{'d' * 32}.png"
+    await store.write(kept, b"picture", "image/png")
+    os.utime(tmp_path / "objects" / kept, (0, 0))
+
+    assert await store.sweep() == 1
+    assert await store.read_staged(old) is None
+    assert await store.read_staged(young) == b"picture"
+    assert await store.exists(kept)

@@ -16,10 +16,11 @@ from mina_gql.mega.pages import Cursor, Page, PageRequest
 
 PASS, OTHER = "pass:anon:one", "pass:anon:other"
 MOMENT = "2026-11-21 09:10:40.123456+00"
-INSERT = """insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id,
-    mg_created_at) values ('credit_transaction:' || $1, 'credit_transaction', $2, 1, 'grant', 'mina', 'grant', $1, $3::text::timestamptz)"""
-FIVE_HUNDRED = f"""insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id,
-    mg_created_at) select 'credit_transaction:' || n, 'credit_transaction', '{PASS}', 1, 'grant', 'mina', 'grant', n,
+COLUMNS = "mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id, mg_created_at"
+INSERT = f"""insert into mega_generations ({COLUMNS}) values
+    ('credit_transaction:' || $1, 'credit_transaction', $2, 1, 'grant', 'mina', 'grant', $1, $3::text::timestamptz)"""
+FIVE_HUNDRED = f"""insert into mega_generations ({COLUMNS})
+    select 'credit_transaction:' || n, 'credit_transaction', '{PASS}', 1, 'grant', 'mina', 'grant', n,
     '{MOMENT}'::timestamptz + (n % 90) * interval '1 microsecond' from generate_series(1, 500) n"""
 LISTING = ledger.OF_PASS
 

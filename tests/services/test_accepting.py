@@ -207,11 +207,7 @@ async def test_only_the_owner_may_follow(studio):
 @pytest.mark.parametrize(("status", "end"), [("succeeded", "done"), ("failed", "error"), (None, "done")])
 async def test_a_picture_from_before_mma_recorded_no_progress_and_ends_at_once(studio, status, end):
     owner = await studio.person()
-    await studio.sql.execute(
-        "insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_status) values ('generation:old', 'generation', $1, $2)",
-        owner.pass_id,
-        status,
-    )
+    await studio.row("generation", "old", owner, status=status)
     events = [event async for event in studio.progress.follow(owner.pass_id, "old", 0)]
     assert [(event.seq, event.status) for event in events] == [(1, end)]
     assert [event async for event in studio.progress.follow(owner.pass_id, "old", 1)] == []

@@ -87,7 +87,8 @@ BREAKING = {
 async def break_write(studio: Studio, what: str) -> None:
     table, verb, when = BREAKING[what]
     await studio.sql.execute(
-        f"""create function public.broken() returns trigger language plpgsql as $$ begin raise exception 'broken on purpose'; end $$;
+        f"""create function public.broken() returns trigger language plpgsql as
+        $$ begin raise exception 'broken on purpose'; end $$;
         create trigger broken before {verb} on {table} for each row when ({when}) execute function public.broken()"""
     )
 

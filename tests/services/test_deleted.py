@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -99,13 +100,6 @@ OF = {
 """Which reads a row of a kind must vanish from. The steps of a generation are asked for by who sees the generation."""
 
 
-async def insert(studio: Studio, pass_id: str, kind: str, *, deleted: bool) -> None:
-    row = {"id": IDS[kind], "record_type": kind, "pass_id": pass_id, **ROWS[kind]}
-    names, places = ", ".join(f"mg_{name}" for name in row), ", ".join(f"${n}" for n in range(1, len(row) + 1))
-    gone = "now()" if deleted else "null"
-    await studio.sql.execute(f"insert into mega_generations ({names}, mg_deleted_at) values ({places}, {gone})", *row.values())
-
-
 def empty(found: Any) -> bool:
     """Whether a read gave nothing: none, no rows, a count of 0, empty lists in a map."""
     if isinstance(found, dict):
@@ -119,9 +113,10 @@ def empty(found: Any) -> bool:
 
 @pytest.mark.parametrize("kind", [None, *ROWS])
 async def test_a_deleted_row_is_in_no_read_and_every_other_row_stays(studio, kind):
-    pass_id = (await studio.person()).pass_id
-    for each in ROWS:
-        await insert(studio, pass_id, each, deleted=each == kind)
+    caller = await studio.person()
+    pass_id = caller.pass_id
+    for each, row in ROWS.items():
+        await studio.row(each, IDS[each].partition(":")[2], caller, deleted_at=datetime.now(UTC) if each == kind else None, **row)
     found = {name: await told(read(studio, pass_id)) for name, read in READS.items()}
     gone = {name for name in READS if name.startswith(tuple(OF.get(kind, ["nothing"])))}
     visible = {name for name, rows in found.items() if not empty(rows)}

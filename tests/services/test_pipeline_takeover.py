@@ -206,13 +206,13 @@ async def test_a_lease_is_renewed_for_as_long_as_the_work_takes(workshop: Worksh
     async def counted(*arguments: Any) -> bool:
         nonlocal renewals
         renewals += 1
-        if renewals > 20:
+        if renewals > 25:
             enough.set()
         return await renew(*arguments)
 
     monkeypatch.setattr(runs, "renew", counted)
     monkeypatch.setattr(runner, "LEASE_RENEWAL", timedelta(milliseconds=100))
-    monkeypatch.setattr(runner, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(runner, "LEASE", timedelta(seconds=2))
     generation = await ordered(workshop)
     async with caught(workshop, generation, hold_words):
         await asyncio.wait_for(enough.wait(), 30)
@@ -263,7 +263,7 @@ async def test_a_run_that_cannot_renew_stops_before_another_may_start(
 
     monkeypatch.setattr(runs, "renew", away)
     monkeypatch.setattr(runner, "LEASE_RENEWAL", timedelta(milliseconds=50))
-    monkeypatch.setattr(runner, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(runner, "LEASE", timedelta(seconds=2))
     generation = await ordered(workshop)
     async with caught(workshop, generation, place) as run:
         await asyncio.wait_for(run, 30)
@@ -315,7 +315,7 @@ async def test_past_its_deadline_a_run_ends_it(workshop: Workshop) -> None:
 @pytest.mark.parametrize("place", PLACES)
 async def test_the_deadline_ends_it_in_the_middle_of_a_step(workshop: Workshop, place: Hook) -> None:
     generation = await ordered(workshop)
-    await started_ago(workshop, generation, timedelta(minutes=10) - timedelta(seconds=2))
+    await started_ago(workshop, generation, timedelta(minutes=10) - timedelta(seconds=3))
     async with caught(workshop, generation, place) as run:
         await asyncio.wait_for(run, 30)
     story = await workshop.story(generation)

@@ -146,7 +146,7 @@ async def test_a_duplicate_changes_no_date(counter):
     ]
 
 
-@pytest.mark.parametrize("created_at", [hours_ago(-500), None])
+@pytest.mark.parametrize("created_at", [hours_ago(-500), None], ids=["future", "none"])
 async def test_a_payment_of_the_future_or_of_no_time_is_one_of_now(counter, created_at):
     await counter.tell(order(customer={"id": 77}, created_at=created_at))
     days = await counter.studio.sql.fetchval(

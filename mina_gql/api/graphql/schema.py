@@ -1,5 +1,6 @@
 """The schema: the nouns put together. `mina schema` prints it; `schema.graphql` keeps it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ class Query(PassQueries, GenerationQueries, CreditQueries, StudioQueries, AdminQ
         """Many by their ids, in their order; null for what does not exist and for what the caller may not see."""
         if len(ids) > MAX_NODES:
             raise LimitExceeded(f"At most {MAX_NODES} ids at once.")
-        return [await _node(info.context, id_) for id_ in ids]
+        return await asyncio.gather(*(_node(info.context, id_) for id_ in ids))  # at once, so that loaders see them together
 
 
 @strawberry.type

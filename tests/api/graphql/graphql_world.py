@@ -95,7 +95,9 @@ async def make_world(api: Api) -> World:
     await studio.mina.runner.run(done.id)
     failed = (await studio.generations.create(owner, BRIEF)).generation
     await studio.mina.endings.fail(failed.id, GenerationFailed("MODERATED", "Not this one, sorry."), lease=None)
-    event = await studio.sql.fetchval("select mg_id from mega_generations where mg_record_type = 'mma_event' and mg_generation_id = $1", done.generation_id)
+    event = await studio.sql.fetchval(
+        "select mg_id from mega_generations where mg_record_type = 'mma_event' and mg_generation_id = $1", done.generation_id
+    )
     ids = {
         "Pass": owner.pass_id,
         "Session": session.id,
@@ -105,3 +107,33 @@ async def make_world(api: Api) -> World:
         "CreditTransaction": f"credit_transaction:charge:{done.generation_id}",
     }
     return World(api, owner, stranger, await studio.disable(other), session.id, done.id, failed.id, picture, ids)
+
+
+FIELDS = [
+    "brief",
+    "style",
+    "ratio",
+    "movementStyle",
+    "feedback",
+    "contentType",
+    "width",
+    "height",
+    "vars",
+    "settings",
+    "finalMessage",
+    "prompt",
+    "cost",
+    "latencyMs",
+    "downloadUrl",
+    "createdAt",
+    "assets { productImageUrl inspirationImageUrls }",
+    "scans { product outputStill }",
+    "userMessages { seq text stage at }",
+    "steps { stepNo stepType status startedAt }",
+    "failure { code message }",
+]
+"""What may be asked of a generation, in the ways its map is read."""
+
+
+def code(answer) -> str:
+    return answer["errors"][0]["extensions"]["code"]

@@ -13,7 +13,8 @@ from graphql_world import World
 from mina_gql.api.graphql import schema
 from mina_gql.domain.passes import Caller
 
-CREATE = "mutation($input: CreateInput!) { create(input: $input) { generation { id } pass { id } replayed userErrors { code message field } } }"
+CREATE = """mutation($input: CreateInput!) { create(input: $input) {
+    generation { id } pass { id } replayed userErrors { code message field } } }"""
 EVENTS = "subscription($id: ID!) { generationEvents(generationId: $id) { __typename seq generationId } }"
 ID_LIKE = re.compile(r"^(id|ids|key)$|(Id|Ids|Key|Url|Urls)$")
 
@@ -70,10 +71,18 @@ def node_probes() -> dict[str, Probe]:
         one = query("query($id: ID!) { node(id: $id) { __typename id } }")
         many = query("query($id: [ID!]!) { nodes(ids: $id) { __typename id } }", lambda given: [given, NOTHING, given])
         made[f"Query.node.id of {kind}"] = Probe(
-            one, real, fakes, lambda world, answer, kind=kind: answer["data"]["node"] == {"__typename": kind, "id": world.ids[kind]}
+            one,
+            real,
+            fakes,
+            lambda world, answer, kind=kind: answer["data"]["node"] == {"__typename": kind, "id": world.ids[kind]},
         )
         made[f"Query.nodes.ids of {kind}"] = Probe(
-            many, real, fakes, lambda world, answer, kind=kind: [node and node["id"] for node in answer["data"]["nodes"]] == [world.ids[kind], None, world.ids[kind]]
+            many,
+            real,
+            fakes,
+            lambda world, answer, kind=kind: (
+                [node and node["id"] for node in answer["data"]["nodes"]] == [world.ids[kind], None, world.ids[kind]]
+            ),
         )
     return made
 
@@ -135,7 +144,7 @@ PROBES: dict[str, Probe] = {
 }
 
 EXCUSED = {
-    "Mutation.create.input.idempotencyKey": "a key is the caller's own: the same words of two people are two keys (tested with matcha)",
+    "Mutation.create.input.idempotencyKey": "the same words of two people are two keys (see the tests of matcha)",
     "Mutation.startSession.input.id": "a client may choose its id, so a free one starts a visit; a taken one is NOT_FOUND",
     "Mutation.linkShopify.shopifyCustomerId": "an attribute, not an identity, and only for a verified login; see below",
     "Mutation.adjustCredits.input.passId": "admins only; see below",
@@ -216,8 +225,10 @@ async def test_records_lead_to_nobody_else(world):
     """Through every record of the owner's, `pass` and `generation` are the owner's own."""
     found = await world.data(
         world.owner,
-        """{ me { generations { nodes { pass { id } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
-           events { nodes { pass { id } generation { pass { id } } } } creditTransactions { nodes { pass { id } generation { pass { id } } } } } }""",
+        """{ me {
+           generations { nodes { pass { id } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
+           events { nodes { pass { id } generation { pass { id } } } }
+           creditTransactions { nodes { pass { id } generation { pass { id } } } } } }""",
     )
     owners = set(re.findall(r"'pass': \{'id': '([^']+)'", str(found)))
     assert owners == {world.owner.pass_id}
@@ -245,7 +256,9 @@ async def test_what_admins_name_by_id_tells_nobody_else_anything(world):
 async def test_linking_a_shopify_customer_tells_strangers_nothing(world):
     if "Mutation.linkShopify.shopifyCustomerId" not in places():
         pytest.skip("linkShopify is not in this schema")
-    await world.studio.sql.execute("update mega_customers set mg_shopify_customer_id = '77' where mg_pass_id = $1", world.disabled.pass_id)
+    await world.studio.sql.execute(
+        "update mega_customers set mg_shopify_customer_id = '77' where mg_pass_id = $1", world.disabled.pass_id
+    )
     text = "mutation($id: String!) { linkShopify(shopifyCustomerId: $id) { pass { id } userErrors { code message } } }"
     for who in (world.stranger, None):
         assert await world.ask(who, text, id="77") == await world.ask(who, text, id="78")

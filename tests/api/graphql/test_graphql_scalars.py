@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from graphql import GraphQLError
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mina_gql.api.graphql.scalars import print_datetime, read_datetime, read_json
@@ -39,14 +39,17 @@ def test_postgresql_s_text_of_any_length_is_printed_like_the_moment_itself(momen
     assert print_datetime(text) == print_datetime(datetime.fromisoformat(text))
 
 
-@given(st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.timezones()))
-def test_a_moment_in_any_zone_is_read_as_the_same_moment(moment):
-    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    utc = moment.astimezone(UTC)
-    assert datetime.fromisoformat(read_datetime(moment.isoformat())) == utc or moment.utcoffset().seconds % 60
+@given(st.datetimes(), st.integers(-14 * 60, 14 * 60))
+def test_a_moment_in_any_zone_is_read_as_the_same_moment(moment, minutes):
+    assume(1 < moment.year < 9999)
+    there = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=timezone(timedelta(minutes=minutes)))
+    assert datetime.fromisoformat(read_datetime(there.isoformat())) == there
 
 
-@pytest.mark.parametrize("value", ["", "now", "2026-11-21", "2026-11-21T09:10:40", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", 1, None, "infinity"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "now", "2026-11-21", "2026-11-21T09:10:40", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", 1, None, "infinity"],
+)
 def test_what_is_no_moment_with_an_offset_is_refused(value):
     with pytest.raises(GraphQLError, match=r"RFC 3339|offset"):
         read_datetime(value)
@@ -61,7 +64,9 @@ def nested(depth: int) -> list:
     return [] if depth == 0 else [nested(depth - 1)]
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, nested(300), "\x00", {"\x00": 1}, {"a": ["b\x00"]}, "\\\x00", float], ids=repr)
+@pytest.mark.parametrize(
+    "value", [2**64, -(2**63) - 1, nested(300), "\x00", {"\x00": 1}, {"a": ["b\x00"]}, "\\\x00", float], ids=repr
+)
 def test_json_that_cannot_be_kept_is_refused(value):
     with pytest.raises(GraphQLError, match="A JSON value"):
         read_json(value)

@@ -16,7 +16,15 @@ from graphql import (
 )
 
 from mina_gql.api.graphql import schema
-from mina_gql.api.graphql.enums import BillableAction, EventType, FailureCode, GenerationKind, GenerationStatus, PassState, StepStatus
+from mina_gql.api.graphql.enums import (
+    BillableAction,
+    EventType,
+    FailureCode,
+    GenerationKind,
+    GenerationStatus,
+    PassState,
+    StepStatus,
+)
 from mina_gql.api.graphql.nodes import _TYPES
 from mina_gql.api.graphql.user_errors import UserErrorCode
 from mina_gql.domain import errors
@@ -91,7 +99,9 @@ def test_everything_with_a_global_id_can_be_fetched_by_it():
     assert {kind.name for kind in BUILT.get_possible_types(node)} == set(_TYPES.values())
 
 
-@pytest.mark.parametrize("name", [name for name, kind in BUILT.type_map.items() if isinstance(kind, GraphQLEnumType) and name[0] != "_"])
+@pytest.mark.parametrize(
+    "name", [name for name, kind in BUILT.type_map.items() if isinstance(kind, GraphQLEnumType) and name[0] != "_"]
+)
 def test_every_value_of_an_enum_can_be_answered_as_stored_and_as_member(name):
     kind = BUILT.type_map[name]
     members = list(ENUMS[name])

@@ -1,0 +1,64 @@
+"""Look-ahead: a list reads only what it was asked for, and says of a generation what it says alone."""
+
+import random
+
+import pytest
+from graphql_world import FIELDS
+from studio import counted
+
+
+def shapes(inner: str) -> list[str]:
+    """The same fields of a listing's nodes, asked for in every way GraphQL has."""
+    return [
+        f"{{ me {{ generations {{ nodes {{ {inner} }} }} }} }}",
+        f"{{ me {{ generations {{ nodes: edges {{ node {{ {inner} }} }} }} }} }}",
+        f"{{ me {{ generations {{ edges {{ node {{ ... on Generation {{ {inner} }} }} }} }} }} }}",
+        "{ me { generations { ...page } } } fragment page on GenerationConnection { nodes { ...one } }"
+        f" fragment one on Generation {{ {inner} }}",
+        f"{{ me {{ generations {{ ... {{ nodes {{ ... on Node {{ id }} ... @include(if: true) {{ {inner} }} }} }} }} }} }}",
+        f"{{ me {{ all: generations {{ n: nodes {{ id }} }} all: generations {{ n: nodes {{ {inner} }} }} }} }}",
+        f"{{ me {{ sessions(first: 2) {{ nodes {{ generations {{ nodes {{ {inner} }} }} }} }} }} }}",
+        f"query($yes: Boolean = true) {{ me {{ generations {{ nodes @include(if: $yes) {{ {inner} }} }} }} }}",
+    ]
+
+
+def nodes_of(data) -> list:
+    """The generations in any of the shapes, by id."""
+    if isinstance(data, list):
+        return [node for each in data for node in nodes_of(each)]
+    if "id" in data:
+        return [data]
+    return [node for each in data.values() for node in nodes_of(each)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_list_says_of_a_generation_what_it_says_alone(world, seed):
+    chance = random.Random(seed)
+    inner = "id " + " ".join(chance.sample(FIELDS, chance.randint(1, 6)))
+    alone = {}
+    for id_ in (world.done, world.failed):
+        alone[id_] = (await world.data(world.owner, f"query($id: ID!) {{ generation(id: $id) {{ {inner} }} }}", id=id_))[
+            "generation"
+        ]
+    for text in shapes(inner):
+        found = nodes_of(await world.data(world.owner, text))
+        assert {node["id"] for node in found} >= {world.done}
+        for node in found:
+            if node["id"] in alone:
+                assert node == alone[node["id"]], text
+
+
+@pytest.mark.parametrize("field", FIELDS)
+async def test_aliases_change_names_only(world, field):
+    name = field.partition(" ")[0]
+    plain = (await world.data(world.owner, f"{{ me {{ generations {{ nodes {{ {field} }} }} }} }}"))["me"]["generations"]["nodes"]
+    aliased = (await world.data(world.owner, f"{{ me {{ generations {{ nodes {{ x: {field} }} }} }} }}"))["me"]["generations"][
+        "nodes"
+    ]
+    assert [node["x"] for node in aliased] == [node[name] for node in plain]
+
+
+async def test_a_list_without_the_map_does_not_read_it(world):
+    with counted(world.studio.mina.database) as made:
+        await world.data(world.owner, "{ me { generations { nodes { id status cost outputUrl createdAt } } } }")
+    assert not [query for query in made.queries if "mg_mma_vars -" in query or "'{inputs," in query]
