@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -79,7 +80,7 @@ class Application:
         self._websocket = GraphQLWebSocket(engine, make_context, make_context.authorise)
         worker = mina.worker if self._worker else None
         return [
-            *(ide.ide() if mina.settings.embedded else []),
+            *([Route("/", RedirectResponse("/graphql")), *ide.ide()] if mina.settings.embedded else []),
             Route("/graphql", self._http),
             WebSocketRoute("/graphql", self._websocket),
             *health.routes(mina.database.check, (lambda: worker.connected) if worker else None),

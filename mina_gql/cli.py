@@ -127,9 +127,10 @@ def token(
     email: Annotated[str | None, typer.Option(help="The user's e-mail; counts as verified.")] = None,
     provider: Annotated[str, typer.Option(help="How they signed in: google, apple or email.")] = "email",
     admin: Annotated[bool, typer.Option("--admin", help="Make it an admin's.")] = False,
+    port: Annotated[int | None, typer.Option(help="The server's port, where `mina serve` was given one.")] = None,
 ) -> None:
     """Print a development sign-in token; only where the embedded default made the secret."""
-    settings = _settings()
+    settings = _settings(port=port)
     if not settings.embedded or settings.supabase_url or settings.supabase_jwt_secret:
         _fail("MINA_DATABASE_URL or MINA_SUPABASE_…: tokens come from Supabase here; `mina token` is for the embedded default.")
     try:

@@ -87,8 +87,8 @@ class Studio:
         """Set runtime knobs (`price_create=2`), in force at once."""
         flat = {name.replace("_", ".", 1): value for name, value in values.items()}
         await self.sql.execute(
-            "insert into mega_admin (mg_id, mg_record_type, mg_runtime_flat) "
-            "values ('runtime_config:test', 'runtime_config', $1) on conflict (mg_id) do update set mg_runtime_flat = excluded.mg_runtime_flat",
+            """insert into mega_admin (mg_id, mg_record_type, mg_runtime_flat) values ('runtime_config:test', 'runtime_config', $1)
+            on conflict (mg_id) do update set mg_runtime_flat = excluded.mg_runtime_flat""",
             orjson.dumps(flat).decode(),
         )
         self.mina.services.config._read_at = float("-inf")

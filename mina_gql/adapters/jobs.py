@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 ENTRYPOINT = "generation"
 HEARTBEAT_TIMEOUT = timedelta(seconds=16)
-"""A job whose worker has been silent for so long may be taken by another. A little longer than a lease, so that it is dead then."""
+"""A job whose worker has been silent for so long may be taken by another: longer than a lease, which is dead then."""
 POLL = timedelta(seconds=5)
 BATCH = 4
 RECONNECT_SECONDS = 1.0

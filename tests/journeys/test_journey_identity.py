@@ -10,7 +10,7 @@ from gql import Client, GraphQLRequest
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
-from tests.journeys.server import Server
+from tests.journeys.server import Server, mina
 from tests.journeys.visitor import CREATE, ENSURE_PASS, EVENTS, Visitor
 
 ME = "{ me { id state email credits { balance } generations(first: 1) { totalCount } } }"
@@ -198,3 +198,38 @@ async def test_a_pass_id_is_kept_nowhere_but_where_it_names(
     assert brief not in studio.log
     assert not [path for path in studio.home.rglob("*") if secret in str(path)]
     assert secret not in (studio.home / "postgres" / "log").read_text(errors="replace")
+
+
+async def token(studio: Server, sub: UUID) -> dict[str, str]:
+    """The header of somebody who has signed in with Google, as `mina token` gives it out for development."""
+    who = ("--sub", str(sub), "--email", f"{sub}@studio.example", "--provider", "google")
+    result = await mina(studio.home, "token", *who, MINA_PORT=str(studio.port))
+    assert result.code == 0, result.err
+    return {"Authorization": f"Bearer {result.out.strip().splitlines()[0]}"}
+
+
+async def test_signing_in_keeps_the_pass_and_what_is_in_it(
+    visitor: Visitor, studio: Server, database: asyncpg.Connection
+) -> None:
+    """A6, A7, A11, A12: the id stays, also when a shop's customer is linked later; from now on it takes the token."""
+    generation = await visitor.accepted()
+    await visitor.followed(generation)
+    signed_in = await token(studio, uuid4())
+
+    linked = (await visitor.ask(ENSURE_PASS, signed_in))["ensurePass"]["pass"]
+    assert (linked["id"], linked["state"]) == (visitor.pass_id, "CLAIMED")
+    shop = "update mega_customers set mg_shopify_customer_id = $2 where mg_pass_id = $1"
+    await database.execute(shop, visitor.pass_id, str(uuid4().int % 10**12))
+
+    elsewhere = Visitor(studio)  # another device: a token and no Pass
+    again = (await elsewhere.ask(ENSURE_PASS, signed_in))["ensurePass"]["pass"]
+    assert again["id"] == visitor.pass_id
+    assert (await elsewhere.ask(ME, signed_in))["me"]["generations"] == {"totalCount": 1}
+    by_socket = WebsocketsTransport(studio.websocket, init_payload={"authorization": signed_in["Authorization"]})
+    async with Client(transport=by_socket) as session:
+        assert (await session.execute(GraphQLRequest(ME)))["me"]["id"] == visitor.pass_id
+
+    assert await visitor.ask(ME) == {"me": None}
+    assert (await Visitor(studio, visitor.pass_id).arrive())["id"] != visitor.pass_id
+    somebody_else = (await visitor.ask(ENSURE_PASS, await token(studio, uuid4())))["ensurePass"]["pass"]
+    assert somebody_else["id"] != visitor.pass_id

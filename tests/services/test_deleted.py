@@ -143,8 +143,11 @@ async def test_deleted_configuration_is_not_in_force(studio):
     assert (await config.runtime()).values["price.create"] == 1
 
 
-OF_WORK = {"TAGS_DUE"}
-"""Reads of background work, seen by nobody: a Shopify customer is owed a tag also where their Pass was merged away."""
+EXCUSED = {
+    "TAGS_DUE": "background work: a Shopify customer is owed a tag also where their Pass was merged away",
+    "MISMATCHES": "the books of all Passes, for admins: money of a Pass that was merged away counts",
+    "ANY_BY_ID": "whose books they are, for admins",
+}
 
 
 def statements() -> dict[str, str]:
@@ -152,7 +155,7 @@ def statements() -> dict[str, str]:
     found = {}
     for module in pkgutil.walk_packages(mega.__path__, f"{mega.__name__}."):
         for name, value in vars(importlib.import_module(module.name)).items():
-            if name in OF_WORK:
+            if name in EXCUSED:
                 continue
             if isinstance(value, Query):
                 found[f"{module.name}.{name}"] = value.text
@@ -167,6 +170,6 @@ def statements() -> dict[str, str]:
 @pytest.mark.parametrize("where", statements())
 def test_every_read_says_that_deleted_rows_do_not_count(where):
     text = re.sub(r"\s+", " ", statements()[where].lower())
-    tables = len(re.findall(r"\b(?:from|join) mega_\w+", text))
+    tables = len(re.findall(r"\b(?:from|join) mega_\w+(?![\w.])", text))
     assert tables > 0
     assert len(re.findall(r"mg_deleted_at is null", text)) >= tables, text

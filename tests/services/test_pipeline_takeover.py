@@ -13,6 +13,7 @@ from pipeline_promises import Row, kept
 from pipeline_workshop import Workshop, until, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 from mina_gql.domain.errors import GenerationFailed, LeaseLost
+from mina_gql.domain.pipeline import GenerationStatus
 from mina_gql.mega.database import DatabaseAway
 from mina_gql.mega.generations import runs
 from mina_gql.services.pipeline import runner
@@ -177,6 +178,21 @@ async def test_a_run_that_is_stopped_hands_back_and_no_attempt_is_counted(worksh
     assert after.status == ("error" if place is hold_before_id else "done")
     assert {id_: after.checkpoints[id_] for id_ in story.checkpoints} == story.checkpoints
     assert len(workshop.models.brush.paid) == 1
+
+
+async def test_without_the_lease_nothing_can_be_written(workshop: Workshop) -> None:
+    generation, other = await ordered(workshop), "somebody else's"
+    ending = runs.Ending("prompt", "https://x.example/y.jpg", "y.jpg", "offline", "brush")
+    async with caught(workshop, generation, hold_words):
+        rows = await everything(workshop)
+        async with workshop.mina.database.begin() as session:
+            assert not await runs.hold(session, generation, other)
+            assert not await runs.renew(session, generation, other)
+            assert await runs.advance(session, generation, other, status=GenerationStatus.GENERATING, line="Hello.") is None
+            assert await runs.finish(session, generation, other, ending, patches={}, final_line="Hello.") is None
+            await runs.release(session, generation, other)
+        assert not await workshop.mina.endings.fail(generation, GenerationFailed("INTERNAL", "No."), lease=other)
+        assert await everything(workshop) == rows
 
 
 async def test_a_second_delivery_does_nothing_while_the_first_works_or_after(workshop: Workshop) -> None:

@@ -67,8 +67,10 @@ async def test_a_job_that_arrives_while_the_worker_stops_is_not_begun(
 
     async def job_while_stopping(given: Any) -> None:
         await worker.stop()
-        begun.set()
-        await job(given)
+        try:
+            await job(given)
+        finally:
+            begun.set()
 
     monkeypatch.setattr(worker, "_job", job_while_stopping)
     async with worker.running():

@@ -226,7 +226,8 @@ async def test_records_lead_to_nobody_else(world):
     found = await world.data(
         world.owner,
         """{ me {
-           generations { nodes { pass { id } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
+           generations { nodes {
+             pass { id } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
            events { nodes { pass { id } generation { pass { id } } } }
            creditTransactions { nodes { pass { id } generation { pass { id } } } } } }""",
     )
