@@ -47,7 +47,11 @@ async def test_a_server_may_be_killed_at_any_moment(home: Path) -> None:
         unchanged_where_done(before, after)
         assert set(after) == set(generations)
         refunds = sum(story.status == "error" for story in after.values())
-        assert await Visitor(server, visitor.pass_id).balance() == 10 - BURST + refunds
+        again = Visitor(server, visitor.pass_id)
+        assert await again.balance() == 10 - BURST + refunds
+        for generation in generations:
+            seqs = [event["seq"] for event in await again.followed(generation)]
+            assert seqs == list(range(1, len(seqs) + 1))
         await settled(looking, "select count(*) from ops.pgqueuer", wanted=0)
 
 

@@ -5,8 +5,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-ALIVE = "the first row of a Pass"
-
 
 class Row(NamedTuple):
     """One ledger row. `meta` is the row's own, `asked` what an adjustment's audit says."""

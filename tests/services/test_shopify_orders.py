@@ -278,7 +278,9 @@ async def test_a_refund_finds_the_pass_that_the_buyer_s_was_merged_into(counter)
     assert await counter.balances() == {other.pass_id: 100}
     assert await counter.tell(refund(bought, 1), "refunds/create") == (0, 50)
     assert await counter.tell(order("MINA-1", 1, customer={"id": 77})) == (1, 0)
-    assert await counter.balances() == {other.pass_id: 51}
+    edited = {**bought, "line_items": [*bought["line_items"], {"id": 9, "sku": "MINA-7", "quantity": 1}]}
+    assert await counter.tell(edited, "orders/updated") == (7, 0)
+    assert await counter.balances() == {other.pass_id: 58}
 
 
 # ---------------------------------------------------------------- reconciling

@@ -101,7 +101,7 @@ class ShopifyOrderService:
                 booked = await self.book_order(shopify.parse_order(payload))
             except ShopifyPayloadError as error:
                 report.unreadable += 1
-                log.warning("shopify: unreadable order", reason=str(error))
+                log.warning("shopify: unreadable order", order=str(payload.get("id"))[:40], reason=str(error))
                 continue
             report.mended += booked != Booked()
             report.credited += booked.credited

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-
 DOING = {
     "create": 'create(input: { brief: "x" }) { generation { id }',
     "createUpload": 'createUpload(input: { contentType: "image/png", fileName: "p", bytes: 9 }) { upload { url }',
