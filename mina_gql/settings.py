@@ -3,6 +3,7 @@
 A bad or missing setting stops the start with its name and what is wrong, never its value.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
         return value
+
+    @field_validator("shopify_shop")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?", value.lower()):
+            raise ValueError("must be the shop's domain alone, such as studio.myshopify.com")
+        return value.lower()
 
     @field_validator("secret_key", "supabase_jwt_secret")
     @classmethod

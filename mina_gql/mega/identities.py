@@ -59,6 +59,8 @@ _INHERIT = text("""
       mg_topup_source = coalesce(t.mg_topup_source, s.mg_topup_source),
       mg_meta = t.mg_meta || jsonb_build_object('owner_tags', coalesce(t.mg_meta -> 'owner_tags', '[]') || cast(:tags as jsonb)
         || coalesce(s.mg_meta -> 'owner_tags', '[]'))
+        || case when t.mg_shopify_customer_id is null and s.mg_meta ? 'shopify_link'
+          then jsonb_build_object('shopify_link', s.mg_meta -> 'shopify_link') else '{}' end
     from mega_customers s where t.mg_pass_id = :into and s.mg_pass_id = :source
 """)
 # Free matcha counts as spent first: what was bought, moved in or given by an admin, less what was clawed back (DESIGN section 4).
@@ -179,7 +181,13 @@ async def link_shopify(session: AsyncSession, pass_id: str, shopify_customer_id:
         )
         .values(
             shopify_customer_id=shopify_customer_id,
-            meta=func.jsonb_build_object("shopify_link", "claimed").op("||")(Customer.meta),
+            meta=case(  # a link that a purchase proved stays proven
+                (
+                    Customer.shopify_customer_id.is_(None),
+                    Customer.meta.op("||")(func.jsonb_build_object("shopify_link", "claimed")),
+                ),
+                else_=Customer.meta,
+            ),
         )
         .returning(Customer.pass_id)
         .execution_options(synchronize_session=False)

@@ -71,6 +71,7 @@ class World:
     session: str
     done: str
     failed: str
+    full: str
     picture: str
     ids: dict[str, str]
 
@@ -84,6 +85,22 @@ class World:
         return upload.key
 
 
+FULL = {
+    "assets": {"product_image_url": "http://x/p", "inspiration_image_urls": ["http://x/i"]},
+    "scans": {"product_crt": "a cup", "output_still_crt": "a cup on stone"},
+    "inputs": {"brief": "A cup.", "style": "luxury", "ratio": "9:16", "movement_style": "orbit"},
+    "feedback": {"text": "warmer"},
+    "prompts": {"clean_prompt": "a cup, warm light"},
+    "settings": {"kling": {"mode": "pro"}},
+    "outputs": {"content_type": "video/mp4", "width": 720, "height": 1280},
+    "userMessages": {
+        "scan_lines": [{"seq": 2, "text": "Looking.", "stage": "scanning", "at": "2026-11-21T09:10:40.123Z"}],
+        "final_line": {"seq": 3, "text": "Done.", "stage": "done", "at": "2026-11-21T09:10:41.123Z"},
+    },
+}
+"""A variable map with a value for everything a generation shows."""
+
+
 async def make_world(api: Api) -> World:
     """A visit with a finished picture, and a failed one beside it."""
     studio = api.studio
@@ -95,6 +112,10 @@ async def make_world(api: Api) -> World:
     await studio.mina.runner.run(done.id)
     failed = (await studio.generations.create(owner, BRIEF)).generation
     await studio.mina.endings.fail(failed.id, GenerationFailed("MODERATED", "Not this one, sorry."), lease=None)
+    map_ = orjson.dumps(FULL).decode()
+    full = await studio.row(
+        "generation", "full", owner, mma_mode="video", mma_status="done", mma_vars=map_, session_id=done.session_id
+    )
     event = await studio.sql.fetchval(
         "select mg_id from mega_generations where mg_record_type = 'mma_event' and mg_generation_id = $1", done.generation_id
     )
@@ -106,7 +127,7 @@ async def make_world(api: Api) -> World:
         "MmaEvent": event,
         "CreditTransaction": f"credit_transaction:charge:{done.generation_id}",
     }
-    return World(api, owner, stranger, await studio.disable(other), session.id, done.id, failed.id, picture, ids)
+    return World(api, owner, stranger, await studio.disable(other), session.id, done.id, failed.id, full, picture, ids)
 
 
 FIELDS = [

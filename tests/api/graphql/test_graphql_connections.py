@@ -41,7 +41,7 @@ async def test_pages_of_a_session_follow_the_same_rules(world):
     page = "{ me { sessions(first: 2) { nodes { generations(%s) { nodes { id } totalCount } } } } }"
     assert code(await world.ask(world.owner, page % "first: 101")) == "BAD_USER_INPUT"
     found = (await world.data(world.owner, page % "first: 1"))["me"]["sessions"]["nodes"]
-    assert found == [{"generations": {"nodes": [{"id": world.done}], "totalCount": 1}}]
+    assert found == [{"generations": {"nodes": [{"id": world.full}], "totalCount": 2}}]
 
 
 @pytest.mark.parametrize("listing", LISTINGS)

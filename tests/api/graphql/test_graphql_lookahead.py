@@ -36,13 +36,13 @@ async def test_a_list_says_of_a_generation_what_it_says_alone(world, seed):
     chance = random.Random(seed)
     inner = "id " + " ".join(chance.sample(FIELDS, chance.randint(1, 6)))
     alone = {}
-    for id_ in (world.done, world.failed):
+    for id_ in (world.done, world.failed, world.full):
         alone[id_] = (await world.data(world.owner, f"query($id: ID!) {{ generation(id: $id) {{ {inner} }} }}", id=id_))[
             "generation"
         ]
     for text in shapes(inner):
         found = nodes_of(await world.data(world.owner, text))
-        assert {node["id"] for node in found} >= {world.done}
+        assert {node["id"] for node in found} >= {world.done, world.full}
         for node in found:
             if node["id"] in alone:
                 assert node == alone[node["id"]], text
@@ -62,3 +62,22 @@ async def test_a_list_without_the_map_does_not_read_it(world):
     with counted(world.studio.mina.database) as made:
         await world.data(world.owner, "{ me { generations { nodes { id status cost outputUrl createdAt } } } }")
     assert not [query for query in made.queries if "mg_mma_vars -" in query or "'{inputs," in query]
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if not field.startswith("steps")])
+async def test_what_a_list_looked_ahead_for_needs_no_second_look(world, field):
+    async def reads(fields: str) -> int:
+        with counted(world.studio.mina.database) as made:
+            await world.data(world.owner, f"{{ me {{ generations {{ nodes {{ {fields} }} }} }} }}")
+        return len(made)
+
+    assert await reads(field) == await reads("id")
+
+
+async def test_everything_that_a_map_holds_is_shown(world):
+    text = f"query($id: ID!) {{ generation(id: $id) {{ {' '.join(FIELDS)} }} }}"
+    shown = (await world.data(world.owner, text, id=world.full))["generation"]
+    assert (shown["brief"], shown["style"], shown["ratio"], shown["movementStyle"]) == ("A cup.", "luxury", "9:16", "orbit")
+    assert (shown["feedback"], shown["contentType"], shown["width"], shown["height"]) == ("warmer", "video/mp4", 720, 1280)
+    assert (shown["prompt"], shown["finalMessage"]) == ("a cup, warm light", "Done.")
+    assert [(line["seq"], line["stage"]) for line in shown["userMessages"]] == [(2, "SCANNING"), (3, "DONE")]
