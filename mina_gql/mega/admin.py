@@ -4,13 +4,14 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Integer, Text, func, literal_column, select
+from sqlalchemy import Integer, func, literal_column, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import AdminAudit, AdminRow, AppConfig, RuntimeConfig
+from mina_gql.mega.phrases import text_at
 
 
 class ConfigRow(NamedTuple):
@@ -36,7 +37,7 @@ class Actor(NamedTuple):
 
 
 _version = func.coalesce(func.substring(AdminRow.id, literal_column(r"'\.v([0-9]+)$'")).cast(Integer), literal_column("0"))
-_enabled = func.coalesce(AdminRow.meta.op("->>", return_type=Text())(literal_column("'enabled'")), literal_column("'true'"))
+_enabled = func.coalesce(text_at(AdminRow.meta, "enabled"), literal_column("'true'"))
 
 # Active is the highest enabled version of a key (DESIGN section 10); `app_config:<key>` without a version reads as version 0.
 ACTIVE_CONFIGS = Query(
@@ -98,6 +99,11 @@ async def audit(
     )
     await session.flush()
     return audit_id
+
+
+async def one_adjustment_at_a_time(session: AsyncSession, key: str) -> None:
+    """The same key for two Passes at once must not race; held until the transaction ends."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"mina:adjust:{key}", 0))))
 
 
 async def adjustment_asked(session: AsyncSession, ledger_id: str) -> dict[str, Any] | None:

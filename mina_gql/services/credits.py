@@ -106,6 +106,7 @@ class CreditService:
         _check_adjustment(delta, reason, key)
         runtime = await self._config.runtime()
         async with self._database.begin() as session:
+            await admin.one_adjustment_at_a_time(session, key)
             locked = await settle(session, pass_id)
             if locked is None:
                 raise NotFound("There is no such Pass.", ["input", "passId"])
@@ -189,7 +190,7 @@ def _check_adjustment(delta: int, reason: str, key: str) -> None:
         raise InvalidInput(f"An adjustment is 1 to {MAX_ADJUSTMENT:,} matcha, up or down.", ["input", "delta"])
     if not 0 < len(reason.strip()) <= REASON_CHARS:
         raise InvalidInput(f"Say why, in at most {REASON_CHARS} characters.", ["input", "reason"])
-    if not _KEY.match(key):
+    if not _KEY.fullmatch(key):
         raise InvalidInput(
             "An idempotency key has 1 to 100 letters, digits, dots, dashes or underscores.", ["input", "idempotencyKey"]
         )
