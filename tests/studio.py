@@ -16,11 +16,11 @@ from PIL import Image
 from mina_gql import bootstrap
 from mina_gql.bootstrap import Mina
 from mina_gql.domain.credits import Entry, Reason
+from mina_gql.domain.generations import StillOrder
 from mina_gql.domain.passes import Caller
 from mina_gql.mega import customers
 from mina_gql.mega.database import Database, Query
 from mina_gql.services.credits import post, settle
-from mina_gql.services.generations import StillOrder
 from mina_gql.settings import Settings
 
 ADDRESS = "127.0.0.1"

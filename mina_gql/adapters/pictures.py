@@ -3,16 +3,19 @@
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from mina_gql.domain.assets import MAX_UPLOAD_BYTES
 from mina_gql.domain.errors import AssetRejected
 from mina_gql.domain.ports import Picture
 
-MAX_BYTES = 25 * 1024 * 1024
 MAX_PIXELS = 50_000_000
+AT_ONCE = 2
+"""So many pictures are decoded at a time: a hundred bytes may unfold into `MAX_PIXELS` and a gigabyte of memory."""
 
 # What a phone with several lenses writes (MPO) is a JPEG with more JPEGs behind it; the first one is the picture.
 _FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
@@ -25,13 +28,13 @@ Run = Callable[[Callable[[bytes], Picture], bytes], Awaitable[Picture]]
 
 
 class PillowPictureReader:
-    """Implements `domain.ports.PictureReader`. `run` says where pictures are decoded: a thread unless told otherwise.
+    """Implements `domain.ports.PictureReader`. `run` says where pictures are decoded: threads of its own unless told otherwise.
 
     `clean_picture` and what it takes, gives and raises can be pickled, so a pool of processes will do as well.
     """
 
-    def __init__(self, run: Run = asyncio.to_thread) -> None:
-        self._run = run
+    def __init__(self, run: Run | None = None) -> None:
+        self._run = run or _few_at_once()
 
     async def clean(self, data: bytes) -> Picture:
         return await self._run(clean_picture, data)
@@ -44,12 +47,22 @@ class PillowPictureReader:
             raise AssetRejected("The stored picture cannot be read.") from error
 
 
+def _few_at_once() -> Run:
+    """Threads apart from everybody's: pictures that wait keep no file from being served, and one given up still counts."""
+    threads = ThreadPoolExecutor(AT_ONCE, "pictures")
+
+    async def run(function: Callable[[bytes], Picture], data: bytes) -> Picture:
+        return await asyncio.get_running_loop().run_in_executor(threads, function, data)
+
+    return run
+
+
 def clean_picture(data: bytes) -> Picture:
     """The picture in `data` written anew in its own format: upright, in sRGB, without metadata or anything behind it.
 
     Raises AssetRejected with a message that says what to change.
     """
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_UPLOAD_BYTES:
         raise AssetRejected("The picture has more than 25 MB. Make it smaller and upload it again.")
     try:
         with Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as opened:

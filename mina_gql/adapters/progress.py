@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-import orjson
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -64,26 +63,18 @@ class PostgresProgress:
             await self._connection.close(timeout=2)
             self._connection = None
 
-    async def announce(self, generation: str, seq: int) -> None:
+    async def announce(self, topic: str) -> None:
         """Tell every process. An announcement may be lost (watchers re-read anyway), so a failure is logged and forgotten."""
-        await self._notify({"generation": generation, "seq": seq})
-
-    async def announce_topic(self, topic: str) -> None:
-        """Tell every process that something else has changed."""
-        await self._notify({"topic": topic})
-
-    async def _notify(self, said: dict[str, str | int]) -> None:
-        payload = orjson.dumps(said).decode()
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS), self._sending:
                 if self._connection is not None:
-                    await self._connection.execute("select pg_notify($1, $2)", CHANNEL, payload)
+                    await self._connection.execute("select pg_notify($1, $2)", CHANNEL, topic)
         except _AWAY as error:
             log.warning("announcement lost", error=repr(error))
 
     @asynccontextmanager
     async def watch(self, topic: str) -> AsyncIterator[Wakeup]:
-        """Be woken for one generation, or another topic, from here to the end of the block."""
+        """Be woken for one topic, from here to the end of the block."""
         wakeup = Wakeup()
         self._watchers[topic].add(wakeup)
         try:
@@ -123,12 +114,6 @@ class PostgresProgress:
     def _on_lost(self, _: object) -> None:
         self._lost.set()
 
-    def _on_announcement(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
-        try:
-            said = orjson.loads(payload)
-            topic = said.get("generation") or said["topic"]
-        except (orjson.JSONDecodeError, AttributeError, KeyError):
-            log.warning("announcement not understood")
-            return
+    def _on_announcement(self, _connection: object, _pid: int, _channel: str, topic: str) -> None:
         for wakeup in self._watchers.get(topic, ()):
             wakeup.set()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
+from mina_gql.domain.assets import CONTENT_TYPES
 from mina_gql.domain.errors import AssetRejected, Forbidden
 from mina_gql.domain.ports import SignedUpload, StorageError
 
@@ -26,7 +27,6 @@ CHUNK_BYTES = 1024 * 1024
 ABANDONED_SECONDS = 24 * 3600
 
 _KEY = re.compile(r"(?:user_uploads|generations)/[0-9a-f]{1,64}/[0-9a-f]{32}\.(jpg|png|webp|mp4)")
-_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "mp4": "video/mp4"}
 
 
 class DiskStore:
@@ -144,7 +144,7 @@ def _check_type(key: str, content_type: str) -> None:
     found = _KEY.fullmatch(key)
     if not found:
         raise StorageError(f"{key!r} is not a key of this store")
-    if content_type != _CONTENT_TYPES[found[1]]:
+    if content_type != CONTENT_TYPES[found[1]]:
         raise StorageError(f"{key} cannot hold {content_type}")
 
 

@@ -13,6 +13,7 @@ from mina_gql.services.passes import PassService
 
 PASS_HEADER = "x-mina-pass-id"  # noqa: S105 -- a name, not a password
 SESSION_HEADER = "x-session-id"
+USER_AGENT_CHARS = 500
 _NO_TOKEN = {"", "null", "undefined"}
 
 
@@ -41,7 +42,7 @@ class Authenticator:
             login=login,
             presented=presented,
             owner_tags=self._passes.owner_tags(owner) if owner else frozenset(),
-            user_agent=connection.headers.get("user-agent"),
+            user_agent=connection.headers.get("user-agent", "")[:USER_AGENT_CHARS] or None,
             session_id=connection.headers.get(SESSION_HEADER),
         )
         return caller, owner
@@ -70,7 +71,9 @@ def bearer_token(authorization: str) -> str | None:
 def client_address(connection: HTTPConnection, proxies: tuple[str, ...]) -> str:
     """The client's address; `X-Forwarded-For` is believed from trusted proxies only, read from the right."""
     address = connection.client.host if connection.client else "unknown"
-    hops = [hop.strip() for hop in connection.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    # Some proxies join what came, others add a header of their own below it: all of them are one list (RFC 9110 section 5.3).
+    sent = ",".join(connection.headers.getlist("x-forwarded-for"))
+    hops = [hop.strip() for hop in sent.split(",") if hop.strip()]
     while hops and _trusted(address, proxies):
         address = hops.pop()
     return address

@@ -11,11 +11,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from mina_gql.api.errors import http_error, request_id_of
+from mina_gql.domain.assets import CONTENT_TYPES, FILE_NAME_CHARS, MAX_UPLOAD_BYTES
 from mina_gql.domain.errors import InvalidInput, LimitExceeded, NoSuchThing, Refusal, RequestError
-
-MAX_UPLOAD_BYTES = 25 * 1024 * 1024
-FILE_NAME_CHARS = 255
-CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".mp4": "video/mp4"}
 
 ASSET_HEADERS = {
     # A key is random and its bytes never change.
@@ -70,7 +67,7 @@ def routes(receiver: UploadReceiver) -> list[Route]:
         headers = dict(ASSET_HEADERS)
         if "download" in request.query_params:
             headers["Content-Disposition"] = _attachment(request.query_params["download"] or path.name)
-        return FileResponse(path, headers=headers, media_type=CONTENT_TYPES[path.suffix])
+        return FileResponse(path, headers=headers, media_type=CONTENT_TYPES[path.suffix.removeprefix(".")])
 
     return [
         Route("/uploads/{token}", upload, methods=["PUT"]),

@@ -13,9 +13,17 @@ MinaError
 │   ├── ProviderNotConfigured  PROVIDER_NOT_CONFIGURED
 │   └── Conflict               CONFLICT
 ├── RequestError               the request itself: a top-level error with `extensions.code`
-│   ├── Unauthenticated, Forbidden, NoSuchThing, LimitExceeded, Throttled, TimedOut
+│   ├── Unauthenticated        UNAUTHENTICATED
+│   ├── Forbidden              FORBIDDEN
+│   ├── NoSuchThing            NOT_FOUND
+│   ├── LimitExceeded          LIMIT_EXCEEDED
+│   ├── Throttled              THROTTLED
+│   └── TimedOut               TIMEOUT
 ├── GenerationFailed           ends a generation in ERROR with a `FailureCode` (`domain.pipeline`)
-└── LeaseLost                  another worker has taken the generation over
+├── LeaseLost                  another worker has taken the generation over
+└── ShopifyPayloadError, ShopAway, ShopRefused      of the shop, in `domain.shopify`
+
+Faults of what Mina stands on are no part of the tree: `ports.StorageError`, `mega.database.DatabaseAway`.
 """
 
 import re

@@ -20,6 +20,13 @@ class PassState(StrEnum):
     UNCLAIMED = "unclaimed"
 
 
+def state_of(*, claimed: bool, minted: bool, linked: bool) -> PassState:
+    """The state of a row: `claimed` by a user, `minted` here, `linked` to a Shopify customer or an e-mail."""
+    if claimed:
+        return PassState.CLAIMED
+    return PassState.BEARER if minted and not linked else PassState.UNCLAIMED
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """What a verified token says of its bearer (DESIGN section 4). `email` is verified exactly when `email_verified` is true.

@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.mega.database import Query
 from mina_gql.mega.models import Customer
+from mina_gql.mega.phrases import json_at, text_at
 
 MAX_HOPS = 32
 
 _live = Customer.deleted_at.is_(None)
-_link = func.coalesce(Customer.meta.op("->>", return_type=Text())(literal_column("'shopify_link'")), literal_column("'proven'"))
+_link = func.coalesce(text_at(Customer.meta, "shopify_link"), literal_column("'proven'"))
 
 # A merge makes the old row an alias; an alias may have been merged again.
 _FOLLOW = """
@@ -47,7 +48,7 @@ TAGS_DUE = Query(
     select(Customer.pass_id, literal_column("tag.key"))
     .select_from(
         Customer,
-        func.jsonb_each_text(Customer.meta.op("->")(literal_column("'shopify_tag'"))).table_valued("key", "value", name="tag"),
+        func.jsonb_each_text(json_at(Customer.meta, "shopify_tag")).table_valued("key", "value", name="tag"),
     )
     .where(
         # The index's own condition, word for word.
@@ -132,7 +133,7 @@ async def settle_tag(session: AsyncSession, pass_id: str, customer_id: str, stat
 
 async def keep_deposit_ref(session: AsyncSession, pass_id: str, fingerprint: str) -> None:
     """Let a Pass be found by its deposit reference."""
-    kept = Customer.meta.op("->>", return_type=Text())(literal_column("'deposit_ref'"))
+    kept = text_at(Customer.meta, "deposit_ref")
     await session.execute(
         update(Customer)
         .where(Customer.pass_id == pass_id, kept.is_distinct_from(fingerprint))

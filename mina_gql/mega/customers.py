@@ -7,9 +7,10 @@ import orjson
 from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, cast, extract, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mina_gql.domain.passes import PassState
+from mina_gql.domain.passes import PassState, state_of
 from mina_gql.mega.database import Query, Timestamp
 from mina_gql.mega.models import Customer
+from mina_gql.mega.phrases import json_at
 
 
 class PassRow(NamedTuple):
@@ -52,9 +53,7 @@ class PassRow(NamedTuple):
     @property
     def state(self) -> PassState:
         """What proves this Pass: follows from the row alone (DESIGN section 4)."""
-        if self.user_id is not None:
-            return PassState.CLAIMED
-        return PassState.BEARER if self.minted and not self.linked else PassState.UNCLAIMED
+        return state_of(claimed=self.user_id is not None, minted=self.minted, linked=self.linked)
 
 
 class LockedPass(NamedTuple):
@@ -111,7 +110,7 @@ _ANY_PASS = select(
     Customer.topup_source,
     Customer.mma_preferences,
     Customer.mma_preferences_updated_at,
-    Customer.meta.op("->")(literal_column("'owner_tags'")),
+    json_at(Customer.meta, "owner_tags"),
     Customer.created_at,
 )
 _PASS = _ANY_PASS.where(Customer.deleted_at.is_(None))

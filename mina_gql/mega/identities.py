@@ -7,10 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
 
-from mina_gql.domain.passes import Login, PassState
+from mina_gql.domain.passes import Login, PassState, state_of
 from mina_gql.mega.models import Customer
 
 
@@ -23,14 +24,13 @@ class Identity(NamedTuple):
     shopify_customer_id: str | None
     minted: bool
     expires_at: datetime | None
+    disabled: bool
 
     @property
     def state(self) -> PassState:
         """What proves it."""
-        if self.user_id is not None:
-            return PassState.CLAIMED
         linked = self.email is not None or self.shopify_customer_id is not None
-        return PassState.BEARER if self.minted and not linked else PassState.UNCLAIMED
+        return state_of(claimed=self.user_id is not None, minted=self.minted, linked=linked)
 
 
 _live = Customer.deleted_at.is_(None)
@@ -38,6 +38,10 @@ _live = Customer.deleted_at.is_(None)
 # Everything but the ledger follows the person; the first owner stays on record. The door is open for this transaction only.
 _OPEN_DOOR = text("select set_config('mina.maintenance', 'merge', true)")
 _SHUT_DOOR = text("select set_config('mina.maintenance', '', true)")
+# The runs that hold a generation write its steps too: its row first, as they do, or each would wait for the other.
+_LOCK_GENERATIONS = text("""
+    select 1 from mega_generations where mg_pass_id = :source and mg_record_type = 'generation' order by mg_id for no key update
+""")
 _REPOINT = text("""
     update mega_generations set mg_pass_id = :into,
       mg_meta = jsonb_build_object('orig_pass_id', mg_pass_id) || mg_meta
@@ -49,9 +53,14 @@ _MAKE_ALIAS = text("""
       mg_meta = mg_meta || jsonb_build_object('merged_into', cast(:into as text))
     where mg_pass_id = :source
 """)
+# Both sides were settled: matcha that is left is alive, and a date in the past (of a side without any) must not end it.
 _INHERIT = text("""
     update mega_customers t set
-      mg_expires_at = greatest(t.mg_expires_at, s.mg_expires_at),
+      mg_expires_at = case when t.mg_credits = 0 or greatest(t.mg_expires_at, s.mg_expires_at) > clock_timestamp()
+        then greatest(t.mg_expires_at, s.mg_expires_at) end,
+      mg_mma_preferences = case t.mg_mma_preferences when '{}' then s.mg_mma_preferences else t.mg_mma_preferences end,
+      mg_mma_preferences_updated_at =
+        case t.mg_mma_preferences when '{}' then s.mg_mma_preferences_updated_at else t.mg_mma_preferences_updated_at end,
       mg_shopify_customer_id = coalesce(t.mg_shopify_customer_id, s.mg_shopify_customer_id),
       mg_first_name = coalesce(t.mg_first_name, s.mg_first_name), mg_last_name = coalesce(t.mg_last_name, s.mg_last_name),
       mg_display_name = coalesce(t.mg_display_name, s.mg_display_name), mg_locale = coalesce(t.mg_locale, s.mg_locale),
@@ -66,7 +75,7 @@ _INHERIT = text("""
 # Free matcha counts as spent first: what was bought, moved in or given by an admin, less what was clawed back (DESIGN section 4).
 _BOUGHT = text("""
     select coalesce(sum(mg_delta) filter (where mg_reason in ('purchase', 'merge_in', 'clawback')
-      or mg_reason = 'adjustment' and mg_delta > 0), 0)::int
+      or mg_reason = 'adjustment' and mg_delta > 0), 0)::bigint
     from mega_generations where mg_pass_id = :pass_id and mg_record_type = 'credit_transaction'
 """)
 
@@ -102,6 +111,7 @@ async def lock(session: AsyncSession, pass_ids: Iterable[str]) -> dict[str, Iden
             Customer.shopify_customer_id,
             func.coalesce(Customer.meta["minted"].as_boolean(), False),
             Customer.expires_at,
+            Customer.disabled,
         )
         .where(Customer.pass_id == func.any(bindparam("ids", sorted(set(pass_ids)), type_=ARRAY(Text()))), _live)
         .order_by(Customer.pass_id)
@@ -153,6 +163,7 @@ async def absorb(session: AsyncSession, source: str, into: str, owner_tag: str) 
 
     The caller has locked both and moved the matcha.
     """
+    await session.execute(_LOCK_GENERATIONS, {"source": source})
     await session.execute(_OPEN_DOOR)
     moved = await session.execute(_REPOINT, {"source": source, "into": into})
     await session.execute(_SHUT_DOOR)
@@ -164,19 +175,16 @@ async def absorb(session: AsyncSession, source: str, into: str, owner_tag: str) 
     return int(moved.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result counts
 
 
-async def link_shopify(session: AsyncSession, pass_id: str, shopify_customer_id: str) -> bool:
-    """Note a Shopify customer id that the person claims; False when another live Pass has it, or this one another."""
-    taken = await session.execute(
-        select(Customer.pass_id)
-        .where(Customer.shopify_customer_id == shopify_customer_id, _live)
-        .where(Customer.pass_id != pass_id)
-    )
-    if taken.first() is not None:
-        return False
-    done = await session.execute(
+async def link_shopify(session: AsyncSession, pass_id: str, user_id: str, shopify_customer_id: str) -> bool:
+    """Note a Shopify customer id that a user claims for their Pass.
+
+    False when another live Pass has it, or this one another, or when the Pass is not the user's.
+    """
+    link = (
         update(Customer)
         .where(
             Customer.pass_id == pass_id,
+            Customer.user_id == UUID(user_id),
             func.coalesce(Customer.shopify_customer_id, shopify_customer_id) == shopify_customer_id,
         )
         .values(
@@ -192,4 +200,8 @@ async def link_shopify(session: AsyncSession, pass_id: str, shopify_customer_id:
         .returning(Customer.pass_id)
         .execution_options(synchronize_session=False)
     )
-    return done.first() is not None
+    try:
+        async with session.begin_nested():
+            return (await session.execute(link)).first() is not None
+    except IntegrityError:  # the unique index: somebody else has it, perhaps since a moment ago
+        return False

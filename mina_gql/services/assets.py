@@ -4,18 +4,11 @@ import re
 from dataclasses import dataclass
 from secrets import token_hex
 
+from mina_gql.domain.assets import FILE_NAME_CHARS, MAX_UPLOAD_BYTES, OUTPUTS, PICTURE_EXTENSIONS, UPLOADS
 from mina_gql.domain.errors import AssetNotOurs, AssetRejected, InvalidInput, NotFound
 from mina_gql.domain.passes import Caller, owner_tag
 from mina_gql.domain.ports import ObjectStore, Picture, PictureReader, SignedUpload
 from mina_gql.services.passes import required
-
-MAX_UPLOAD_BYTES = 25 * 1024 * 1024
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
-UPLOAD_TIMEOUT_SECONDS = 300
-"""25 MB over a slow 4G line of about 0.7 Mbit/s: after that the button says “Upload image again” (seed 003, 4.1)."""
-FILE_NAME_CHARS = 255
-UPLOADS = "user_uploads"
-OUTPUTS = "generations"
 
 _KEY = re.compile(rf"^(?:{UPLOADS}|{OUTPUTS})/([0-9a-f]+)/[0-9a-f]{{32}}\.[a-z0-9]+$")
 
@@ -53,13 +46,13 @@ class AssetService:
         """Sign the upload of one picture; type and size are part of the signature. Raises InvalidInput."""
         pass_id = required(caller)
         kind = content_type.strip().lower()
-        if kind not in EXTENSIONS:
+        if kind not in PICTURE_EXTENSIONS:
             raise InvalidInput("Pictures are JPEG, PNG or WebP.", ["input", "contentType"])
         if not 0 < len(file_name) <= FILE_NAME_CHARS:
             raise InvalidInput("A file name has 1 to 255 characters.", ["input", "fileName"])
         if not 0 < size <= MAX_UPLOAD_BYTES:
             raise InvalidInput("A picture has at most 25 MB.", ["input", "bytes"])
-        key = f"{UPLOADS}/{owner_tag(pass_id, self._secret)}/{token_hex(16)}.{EXTENSIONS[kind]}"
+        key = f"{UPLOADS}/{owner_tag(pass_id, self._secret)}/{token_hex(16)}.{PICTURE_EXTENSIONS[kind]}"
         return Upload(key, self._store.public_url(key), await self._store.sign_upload(key, kind, size))
 
     async def confirm(self, caller: Caller, key: str) -> Asset:
@@ -116,7 +109,7 @@ class AssetService:
 
     async def _as_announced(self, key: str, staged: bytes) -> Picture:
         picture = await self._pictures.clean(staged)
-        if not key.endswith(f".{EXTENSIONS[picture.content_type]}"):
+        if not key.endswith(f".{PICTURE_EXTENSIONS[picture.content_type]}"):
             raise AssetRejected(
                 "The picture is of another type than announced. Ask for a new upload with its true type.", ["key"]
             )

@@ -11,7 +11,7 @@ from uuid import uuid4
 from mina_gql.domain import credits
 from mina_gql.domain.credits import BillableAction, Entry
 from mina_gql.domain.errors import AccountDisabled, IdempotencyKeyReused, InsufficientMatcha, InvalidInput, NotFound
-from mina_gql.domain.passes import row_name
+from mina_gql.domain.passes import PassState, row_name
 from mina_gql.domain.ports import ProgressBus
 from mina_gql.mega import admin, customers, parity
 from mina_gql.mega.admin import Actor
@@ -24,6 +24,7 @@ from mina_gql.services.config import ConfigService
 
 REREAD_SECONDS = 5.0
 MAX_ADJUSTMENT = 100_000
+MAX_BALANCE = 1_000_000_000
 REASON_CHARS = 500
 _KEY = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
 
@@ -64,20 +65,24 @@ class CreditService:
 
     async def changed(self, pass_id: str) -> None:
         """Wake everybody who follows this balance; call it after the transaction that changed it."""
-        await self._bus.announce_topic(self._topic(pass_id))
+        await self._bus.announce(self._topic(pass_id))
 
     async def follow(self, pass_id: str) -> AsyncIterator[PassRow]:
         """The Pass now, and whenever its balance or expiry is another: also at the moment its matcha expires.
 
-        It re-reads every few seconds in any case, so a lost wake-up costs seconds. Ends when the Pass is gone.
+        It re-reads every few seconds in any case, so a lost wake-up costs seconds. Ends when the Pass is gone, and when its state
+        is another: what proved it before somebody signed in proves it no more (DESIGN section 4).
         """
         told: tuple[int, str | None] | None = None
+        state: PassState | None = None
         async with self._bus.watch(self._topic(pass_id)) as wakeups:
             while True:
                 record = await self._database.fetch_one(customers.PASS_BY_ID, pass_id=pass_id)
                 if record is None:
                     return
                 row = PassRow(*record)
+                if row.state is not (state := state or row.state):
+                    return
                 if told != (row.balance, row.expires_at):
                     told = (row.balance, row.expires_at)
                     yield row
@@ -161,8 +166,10 @@ async def settle(session: Transaction, pass_id: str) -> LockedPass | None:
 
 
 async def post(session: Transaction, locked: LockedPass, entry: Entry) -> LockedPass:
-    """Write a ledger row and the balance beside it; gives the Pass with its new balance."""
+    """Write a ledger row and the balance beside it; gives the Pass with its new balance. InvalidInput above MAX_BALANCE."""
     balance = locked.balance + entry.delta
+    if balance > MAX_BALANCE:
+        raise InvalidInput(f"A Pass holds at most {MAX_BALANCE:,} matcha.")
     await ledger.insert(session, locked.id, entry)
     await customers.set_balance(session, locked.id, balance)
     return locked._replace(balance=balance)

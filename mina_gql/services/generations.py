@@ -1,40 +1,20 @@
 """Generations: accepting orders, and reading what became of them."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
-
-import orjson
 
 from mina_gql.domain.config import resolve_settings
 from mina_gql.domain.credits import BillableAction
-from mina_gql.domain.errors import IdempotencyKeyReused, InsufficientMatcha, InvalidInput, NotFound
+from mina_gql.domain.errors import IdempotencyKeyReused, InsufficientMatcha, NotFound
+from mina_gql.domain.generations import StillOrder, checked, fingerprint, new_vars
 from mina_gql.domain.passes import Caller
-from mina_gql.domain.pipeline import (
-    BRIEF_CHARS,
-    DEFAULT_RATIO,
-    INSPIRATIONS,
-    NO_STYLE,
-    RATIOS,
-    STYLES,
-    VARS_VERSION,
-    EventType,
-    GenerationKind,
-    GenerationStatus,
-    bare_id,
-    generation_id_for,
-    generation_mg_id,
-    new_generation_id,
-    plain_text,
-)
+from mina_gql.domain.pipeline import EventType, GenerationKind, bare_id, generation_id_for, generation_mg_id, new_generation_id
 from mina_gql.domain.ports import JobQueue, Models
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.database import Database, SessionConnection, Transaction, decode
-from mina_gql.mega.generations import archive, events, runs, steps
+from mina_gql.mega.generations import accepting, archive, events, steps
+from mina_gql.mega.generations.accepting import Accepted, NewGeneration
 from mina_gql.mega.generations.archive import FROM_VARS, GenerationRow
 from mina_gql.mega.generations.steps import StepRow
-from mina_gql.mega.models import Generation
 from mina_gql.mega.pages import Page, PageRequest
 from mina_gql.services import credits
 from mina_gql.services.assets import AssetService
@@ -44,26 +24,8 @@ from mina_gql.services.passes import PassService, required
 from mina_gql.services.sessions import SessionService
 from mina_gql.services.shopify_orders import CheckoutService
 
-KEY_CHARS = 200
 
-
-@dataclass(frozen=True, slots=True)
-class StillOrder:
-    """What a person orders with `create`, as the edge read it."""
-
-    brief: str
-    style: str | None = None
-    ratio: str | None = None
-    product_image_url: str | None = None
-    logo_image_url: str | None = None
-    inspiration_image_urls: tuple[str, ...] = ()
-    settings: Any = None
-    vision_intelligence: bool = True
-    session_id: str | None = None
-    idempotency_key: str | None = None
-
-
-class Order(NamedTuple):
+class Ordered(NamedTuple):
     """What an accepting call answers: the generation, the Pass after it, and whether an earlier call had made it."""
 
     generation: GenerationRow
@@ -96,17 +58,17 @@ class GenerationService:
         self._ledger = ledger
         self._checkout = checkout
 
-    async def create(self, caller: Caller, order: StillOrder) -> Order:
+    async def create(self, caller: Caller, order: StillOrder) -> Ordered:
         """Accept a still: QUEUED at once, made in the background.
 
         Raises InvalidInput, NotFound (session), AssetNotOurs, AssetRejected, ProviderNotConfigured, InsufficientMatcha,
         AccountDisabled, IdempotencyKeyReused; nothing is charged then.
         """
         pass_id = required(caller)
-        order = _checked(order)
+        order = checked(order)
         generation_id = _id_for(pass_id, BillableAction.CREATE, order.idempotency_key)
-        fingerprint = _fingerprint(order)
-        if order.idempotency_key is not None and await self._replays(generation_id, pass_id, fingerprint):
+        input_hash = fingerprint(order)
+        if order.idempotency_key is not None and await self._replays(generation_id, pass_id, input_hash):
             return await self._answer(generation_id, pass_id, replayed=True)
         role = await self._config.role("still")
         owner = await self._owner(pass_id)
@@ -116,46 +78,39 @@ class GenerationService:
         session_id = await self._session(pass_id, order.session_id)
         assets = await self._still_assets(caller, order)
         cost = (await self._config.runtime()).price(BillableAction.CREATE)
-        row = Generation(
-            id=generation_mg_id(generation_id),
-            pass_id=pass_id,
+        new = NewGeneration(
             generation_id=generation_id,
+            pass_id=pass_id,
             session_id=session_id,
-            type="image",
-            content_type="image",
-            platform="web",
-            mma_mode=GenerationKind.STILL,
-            mma_status=GenerationStatus.QUEUED,
-            status="pending",
+            kind=GenerationKind.STILL,
             provider=role.provider,
             model=role.model,
             input_chars=len(order.brief),
-            meta={"cost": cost, "input_hash": fingerprint},
-            mma_vars=_new_vars(order, assets, settings),
-            source_system="api",
+            cost=cost,
+            input_hash=input_hash,
+            vars=new_vars(order, assets, settings),
         )
         try:
             async with self._database.begin() as session:
-                replayed = await self._accept(session, row, EventType.CREATE, cost)
+                replayed = await self._accept(session, new, EventType.CREATE)
         except InsufficientMatcha as short:
             raise InsufficientMatcha(short.required, short.balance, await self._checkout.default_url(owner)) from short
         await self._ledger.changed(pass_id)
         return await self._answer(generation_id, pass_id, replayed=replayed)
 
-    async def _accept(self, session: Transaction, row: Generation, event: EventType, cost: int) -> bool:
+    async def _accept(self, session: Transaction, new: NewGeneration, event: EventType) -> bool:
         """Generation, charge, event and job under the customer's lock; True when an earlier call had made it."""
-        generation_id = str(row.generation_id)
-        locked = await credits.settle(session, row.pass_id)
+        locked = await credits.settle(session, new.pass_id)
         if locked is None:
             raise NotFound("This Pass is gone. Call ensurePass for a new one.")
-        earlier = await runs.find_accepted(session, row.id)
+        earlier = await accepting.find(session, new.id)
         if earlier is not None:
-            _check_replay(earlier, row.pass_id, row.meta["input_hash"])
+            _check_replay(earlier, new.pass_id, new.input_hash)
             return True
-        await runs.insert(session, row)
-        await credits.charge(session, locked, generation_id, cost)
-        await events.insert(session, row.pass_id, event, generation_id=generation_id, session_id=row.session_id)
-        await self._jobs.enqueue(SessionConnection(session), row.id)
+        await accepting.insert(session, new)
+        await credits.charge(session, locked, new.generation_id, new.cost)
+        await events.insert(session, new.pass_id, event, generation_id=new.generation_id, session_id=new.session_id)
+        await self._jobs.enqueue(SessionConnection(session), new.id)
         return False
 
     async def by_id(self, ids: list[str]) -> dict[str, GenerationRow]:
@@ -198,19 +153,19 @@ class GenerationService:
         rows = [StepRow(*record) for record in await self._database.fetch(steps.BY_IDS, ids=ids)]
         return {row.id: row for row in rows}
 
-    async def _replays(self, generation_id: str, pass_id: str, fingerprint: str) -> bool:
+    async def _replays(self, generation_id: str, pass_id: str, input_hash: str) -> bool:
         async with self._database.begin() as session:
-            earlier = await runs.find_accepted(session, generation_mg_id(generation_id))
+            earlier = await accepting.find(session, generation_mg_id(generation_id))
         if earlier is None:
             return False
-        _check_replay(earlier, pass_id, fingerprint)
+        _check_replay(earlier, pass_id, input_hash)
         return True
 
-    async def _answer(self, generation_id: str, pass_id: str, *, replayed: bool) -> Order:
+    async def _answer(self, generation_id: str, pass_id: str, *, replayed: bool) -> Ordered:
         made = await self.own(pass_id, generation_id)
         if made is None:
             raise NotFound("This generation was deleted.")
-        return Order(made, await self._owner(pass_id), replayed)
+        return Ordered(made, await self._owner(pass_id), replayed)
 
     async def _owner(self, pass_id: str) -> PassRow:
         owner = await self._passes.find(pass_id)
@@ -237,69 +192,13 @@ class GenerationService:
         }
 
 
-def _checked(order: StillOrder) -> StillOrder:
-    brief = plain_text(order.brief)
-    if not brief:
-        raise InvalidInput("Say in a few words what the picture should show.", ["input", "brief"])
-    if len(brief) > BRIEF_CHARS:
-        raise InvalidInput(f"A brief has at most {BRIEF_CHARS:,} characters; this one has {len(brief):,}.", ["input", "brief"])
-    style = None if order.style in {None, "", NO_STYLE} else order.style
-    if style is not None and style not in STYLES:
-        raise InvalidInput(f"A style is one of {', '.join(STYLES)}, or none.", ["input", "style"])
-    ratio = order.ratio or DEFAULT_RATIO
-    if ratio not in RATIOS:
-        raise InvalidInput(f"A ratio is one of {', '.join(RATIOS)}.", ["input", "ratio"])
-    if len(order.inspiration_image_urls) > INSPIRATIONS:
-        raise InvalidInput(f"At most {INSPIRATIONS} inspiration pictures, please.", ["input", "assets", "inspirationImageUrls"])
-    key = order.idempotency_key
-    if key is not None and not 0 < len(key) <= KEY_CHARS:
-        raise InvalidInput(f"An idempotency key has 1 to {KEY_CHARS} characters.", ["input", "idempotencyKey"])
-    return StillOrder(**{**asdict(order), "brief": brief, "style": style, "ratio": ratio})
-
-
 def _id_for(pass_id: str, action: BillableAction, key: str | None) -> str:
     return new_generation_id() if key is None else generation_id_for(pass_id, action, key)
 
 
-def _fingerprint(order: StillOrder) -> str:
-    """The hash of an order's input, so that the same key with another input is told apart."""
-    asked = {name: value for name, value in asdict(order).items() if name != "idempotency_key"}
-    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _check_replay(earlier: runs.Accepted, pass_id: str, fingerprint: str) -> None:
-    if earlier.pass_id != pass_id or earlier.input_hash != fingerprint:
+def _check_replay(earlier: Accepted, pass_id: str, input_hash: str) -> None:
+    if earlier.pass_id != pass_id or earlier.input_hash != input_hash:
         raise IdempotencyKeyReused(
             "This idempotency key was used with another input. Take a new key for a new picture.",
             ["input", "idempotencyKey"],
         )
-
-
-def _new_vars(order: StillOrder, assets: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical variable map at accept (DESIGN section 6); `tests/schemas/mma_vars.json` describes it."""
-    return {
-        "version": VARS_VERSION,
-        "mode": GenerationKind.STILL,
-        "assets": dict(assets),
-        "scans": {
-            "product_crt": None,
-            "logo_crt": None,
-            "inspiration_crt": [None] * len(assets["inspiration_image_urls"]),
-            "input_still_crt": None,
-            "output_still_crt": None,
-        },
-        "history": {"vision_intelligence": order.vision_intelligence, "style_history_csv": None},
-        "inputs": {
-            "brief": order.brief,
-            "style": order.style or NO_STYLE,
-            "ratio": order.ratio,
-            "movement_style": None,
-        },
-        "prompts": {"clean_prompt": None},
-        "feedback": {},
-        "userMessages": {"scan_lines": [], "final_line": None},
-        "statuses": [],
-        "settings": dict(settings),
-        "outputs": {},
-        "meta": {},
-    }

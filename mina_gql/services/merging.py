@@ -7,6 +7,7 @@ from mina_gql.domain import credits
 from mina_gql.domain.passes import owner_tag, row_name
 from mina_gql.mega import identities
 from mina_gql.mega.database import Transaction
+from mina_gql.mega.generations import runs
 from mina_gql.services.credits import post, settle
 
 
@@ -25,7 +26,9 @@ async def merge(session: Transaction, source: str, into: str, secret: bytes) -> 
     giver, taker = await settle(session, source), await settle(session, into)
     if giver is None or taker is None:
         raise LookupError("a Pass to be merged is gone")
-    moved = max(0, min(giver.balance, await identities.bought_balance(session, source)))
+    bought = max(0, await identities.bought_balance(session, source))
+    moved = min(giver.balance, bought)
+    await _cap_refunds(session, source, giver.balance, bought)
     names = row_name(source, secret), row_name(into, secret)
     if moved:
         giver = await post(session, giver, credits.merge_out(*names, moved))
@@ -34,3 +37,13 @@ async def merge(session: Transaction, source: str, into: str, secret: bytes) -> 
         await post(session, giver, credits.expiry(str(uuid4()), giver.balance))
     rows = await identities.absorb(session, source, into, owner_tag(source, secret))
     return MergeReport(rows, moved)
+
+
+async def _cap_refunds(session: Transaction, source: str, balance: int, bought: int) -> None:
+    """What is in flight may give back no more than had it failed before the merge: free matcha must not come through it."""
+    in_flight = await runs.lock_in_flight(session, source)
+    left = min(balance + sum(cost for _, cost in in_flight), bought) - min(balance, bought)
+    for generation, cost in in_flight:
+        refundable = min(cost, left)
+        left -= refundable
+        await runs.cap_refund(session, generation, refundable)

@@ -61,7 +61,7 @@ class PassService:
         return Ensured(await self._mint(runtime), None)
 
     async def link_shopify(self, caller: Caller, shopify_customer_id: str) -> PassRow:
-        """Note the caller's Shopify customer id. It needs a verified e-mail, and proves nothing by itself.
+        """Note the caller's Shopify customer id. It needs their own Pass and a verified e-mail, and proves nothing by itself.
 
         Purchases under an id that was only claimed here count for this Pass where their e-mail is the verified one too.
         Raises VerificationRequired, InvalidInput and Conflict.
@@ -75,7 +75,7 @@ class PassService:
             raise InvalidInput("A Shopify customer id is a number.", ["shopifyCustomerId"])
         async with self._database.begin() as session:
             await customers.lock(session, pass_id)
-            linked = await identities.link_shopify(session, pass_id, id_)
+            linked = await identities.link_shopify(session, pass_id, login.user_id, id_)
         if not linked:
             raise Conflict("This Shopify customer cannot be linked to this account.", ["shopifyCustomerId"])
         return await self._found(pass_id)
@@ -125,7 +125,8 @@ class PassService:
             await settle(session, target)
         await identities.note_login(session, target, login)
         merged: MergeReport | None = None
-        for source in [id_ for id_ in (bearer, *claimable) if id_ is not None and id_ != target]:
+        # What an admin has switched off stays where it is.
+        for source in [id_ for id_ in (bearer, *claimable) if id_ is not None and id_ != target and not rows[id_].disabled]:
             report = await merge(session, source, target, self._secret)
             merged = MergeReport(*map(sum, zip(merged, report, strict=True))) if merged else report
         await self._grant_to_user(session, target, login, runtime, fresh=fresh)

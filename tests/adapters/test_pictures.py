@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import threading
 import zlib
 from io import BytesIO
 
@@ -218,6 +219,27 @@ async def test_cleaning_runs_where_it_is_told_to():
 
     assert (await PillowPictureReader(run).clean(saved(drawn(), "PNG"))).width == 80
     assert seen == [pictures.clean_picture]
+
+
+async def test_few_pictures_are_decoded_at_a_time_and_nobody_else_waits_for_them(monkeypatch):
+    entered, go_on = threading.Semaphore(0), threading.Event()
+
+    def unfold(data: bytes) -> Picture:
+        entered.release()
+        go_on.wait()
+        return Picture(data, "image/png", 1, 1)
+
+    monkeypatch.setattr(pictures, "clean_picture", unfold)
+    reader = PillowPictureReader()
+    cleaning = [asyncio.create_task(reader.clean(b"")) for _ in range(40)]
+    try:
+        for _ in range(pictures.AT_ONCE):
+            assert await asyncio.to_thread(entered.acquire, timeout=10)
+        cleaning[0].cancel()  # its thread works on, and makes no room for another
+        assert not await asyncio.to_thread(entered.acquire, timeout=0.2)
+    finally:
+        go_on.set()
+        await asyncio.gather(*cleaning, return_exceptions=True)
 
 
 def assert_close(pixel: object, colour: tuple[int, int, int]) -> None:

@@ -12,12 +12,12 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
-from studio import seeded, studio
 
 from mina_gql.api.webhooks import MAX_BODY_BYTES, SHOPIFY_PATH, ShopifyReceiver, routes
 from mina_gql.domain.shopify import parse_order
 from mina_gql.mega.database import Database
 from mina_gql.services.shopify_orders import Booked, ShopifyOrderService
+from tests.studio import seeded, studio
 
 __all__ = ["seeded", "studio"]
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from studio import seeded, studio
 
 from tests.identity.edge import Edge, edge_on
+from tests.studio import seeded, studio
 
 __all__ = ["seeded", "studio"]
 
@@ -16,4 +16,5 @@ async def edge(postgres, seeded, tmp_path) -> AsyncIterator[Edge]:
     dsn = await postgres.create_database(seeded)
     async with edge_on(tmp_path, dsn) as edge:
         yield edge
+        await edge.studio.check_books()
     await postgres.drop_database(dsn)

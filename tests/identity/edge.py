@@ -12,7 +12,6 @@ import asyncpg
 import orjson
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
-from studio import ADDRESS, Studio, settings_for
 
 from mina_gql import bootstrap
 from mina_gql.adapters.supabase_jwt import sign_development_token
@@ -26,6 +25,7 @@ from mina_gql.domain.errors import RequestError
 from mina_gql.domain.passes import Caller, Login
 from mina_gql.services.passes import Ensured
 from mina_gql.settings import Settings
+from tests.studio import ADDRESS, Studio, settings_for
 
 TOKEN_SECRET = b"a secret for sign-in tokens, 32 bytes or more"
 REQUEST = "r"

@@ -9,13 +9,13 @@ from uuid import uuid4
 import orjson
 import pytest
 from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
-from studio import BRIEF, PNG
 
 from mina_gql.api.graphql import schema
 from mina_gql.domain.errors import GenerationFailed
 from mina_gql.domain.passes import Caller
 from mina_gql.services.sessions import NewSession
 from tests.identity.edge import Edge, Who, caller_of, edge_on
+from tests.studio import BRIEF, PNG
 
 ID_LIKE = re.compile(r"^(id|ids|key)$|(Id|Ids|Key|Url|Urls)$")
 NOTHING = str(uuid4())
@@ -111,7 +111,7 @@ async def make(edge: Edge) -> Matrix:
 
 async def charge_of_the_owner(edge: Edge, pass_id: str, token: str) -> str:
     """A ledger row of the canonical Pass itself: those of a merged one stay with it."""
-    answer = await edge.ask(Who(pass_id, token), "mutation { create(input: {brief: \"A cup.\"}) { generation { id } } }")
+    answer = await edge.ask(Who(pass_id, token), 'mutation { create(input: {brief: "A cup."}) { generation { id } } }')
     return f"charge:{answer['data']['create']['generation']['id'].partition(':')[2]}"
 
 
@@ -323,7 +323,9 @@ async def test_an_admin_reaches_a_pass_through_the_admins_mutation(matrix):
 
 @pytest.mark.parametrize("who", sorted(STRANGERS))
 async def test_a_taken_session_id_starts_no_visit_of_somebody_elses(matrix, who):
-    document = f"mutation($id: String!) {{ startSession(input: {{id: $id, title: \"Mine\"}}) {{ session {{ id title }} {ERRORS} }} }}"
+    document = (
+        f'mutation($id: String!) {{ startSession(input: {{id: $id, title: "Mine"}}) {{ session {{ id title }} {ERRORS} }} }}'
+    )
     taken = matrix.ids["Session"].removeprefix("session:")
     answered = await matrix.edge.ask(matrix.who[who], document, id=taken)
     assert not (answered.get("data") or {}).get("startSession") or answered["data"]["startSession"]["session"] is None

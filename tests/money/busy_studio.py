@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 import asyncpg
-from studio import ADDRESS, NOBODY, SECRET, Studio
 
 from mina_gql.domain import shopify
 from mina_gql.domain.errors import GenerationFailed, IdempotencyKeyReused, InsufficientMatcha, NotFound
 from mina_gql.domain.passes import Caller, Login
-from mina_gql.domain.pipeline import EventType, FailureCode, new_generation_id
+from mina_gql.domain.pipeline import EventType, FailureCode, GenerationKind, new_generation_id
 from mina_gql.mega import buyers
 from mina_gql.mega.admin import Actor
 from mina_gql.mega.database import DatabaseAway
-from mina_gql.mega.models import Generation
+from mina_gql.mega.generations.accepting import NewGeneration
 from tests.money.ledger_model import Asked
+from tests.studio import ADDRESS, NOBODY, SECRET, Studio
 
 FAILED = GenerationFailed(FailureCode.PROVIDER_ERROR, "The picture could not be made.")
 ADMIN = Actor(str(uuid4()), "admin@mina.example", ADDRESS, "tests", "/graphql", "adjustCredits", 200)
@@ -55,7 +55,7 @@ class Crowd:
     numbers: int = 1000
     hands: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    ACTS = {
+    ACTS: ClassVar = {
         "charge": 34, "charge again": 4, "fail": 18, "buy": 10, "tell again": 5, "send back": 7,
         "adjust": 9, "adjust again": 2, "expire": 2, "sweep": 1, "touch": 3, "sign in": 5,
     }  # fmt: skip
@@ -194,7 +194,7 @@ class Crowd:
     async def _order(self, generation: str, pass_id: str, cost: int) -> None:
         async def accept() -> None:
             async with self.studio.mina.database.begin() as session:
-                await self.studio.generations._accept(session, _row(generation, pass_id, cost), EventType.CREATE, cost)
+                await self.studio.generations._accept(session, _row(generation, pass_id, cost), EventType.CREATE)
 
         try:
             await surely(accept)
@@ -222,16 +222,17 @@ class Crowd:
         await surely(lambda: self.studio.mina.orders.receive(topic, payload))
 
 
-def _row(generation: str, pass_id: str, cost: int) -> Generation:
+def _row(generation: str, pass_id: str, cost: int) -> NewGeneration:
     """A generation as `create` accepts it, without pictures and words."""
-    return Generation(
-        id=f"generation:{generation}",
-        pass_id=pass_id,
+    return NewGeneration(
         generation_id=generation,
-        mma_mode="still",
-        mma_status="queued",
-        status="pending",
-        meta={"cost": cost, "input_hash": "same"},
-        mma_vars={"version": "1", "userMessages": {"scan_lines": [], "final_line": None}, "statuses": []},
-        source_system="api",
+        pass_id=pass_id,
+        session_id=None,
+        kind=GenerationKind.STILL,
+        provider="offline",
+        model="offline",
+        input_chars=0,
+        cost=cost,
+        input_hash="same",
+        vars={"version": "1", "userMessages": {"scan_lines": [], "final_line": None}, "statuses": []},
     )

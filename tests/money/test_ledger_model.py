@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import orjson
 import pytest
-from studio import Studio
 
 from tests.money.busy_studio import Crowd
 from tests.money.ledger_model import Ledger, Row
+from tests.studio import Studio
 
 LONG = os.environ.get("MINA_LONG_TESTS") == "1"
 ACTS = 20_000 if LONG else 5_000

@@ -1,5 +1,5 @@
 """Services are tested on a real PostgreSQL, without a worker."""
 
-from studio import seeded, studio
+from tests.studio import seeded, studio
 
 __all__ = ["seeded", "studio"]

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from pipeline_models import Gate, ScriptedModels, at_once
-from pipeline_promises import Row
-from pipeline_workshop import Workshop
+from tests.services.pipeline_models import Gate, ScriptedModels, at_once
+from tests.services.pipeline_promises import Row
+from tests.services.pipeline_workshop import Workshop
 
 Hook = Callable[..., Any]
 

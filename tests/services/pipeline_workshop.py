@@ -9,14 +9,14 @@ from secrets import token_hex
 from typing import Any
 
 import asyncpg
-import pipeline_promises as promises
 import pytest
-import studio
-from pipeline_models import ScriptedModels, jpeg
-from pipeline_promises import Story
 
+from mina_gql.domain.generations import StillOrder
 from mina_gql.domain.passes import Caller, owner_tag
-from mina_gql.services.generations import StillOrder
+from tests import studio
+from tests.services import pipeline_promises as promises
+from tests.services.pipeline_models import ScriptedModels, jpeg
+from tests.services.pipeline_promises import Story
 
 DEADLINE_SECONDS = 60.0
 

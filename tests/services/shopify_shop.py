@@ -7,10 +7,9 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from studio import ADDRESS, SECRET, Studio
-
 from mina_gql.domain.passes import Caller, Login
 from mina_gql.services.shopify_orders import CheckoutService, ShopifyOrderService, ShopifyTagService
+from tests.studio import ADDRESS, SECRET, Studio
 
 SHOP = "mina.example"
 NOW = datetime.now(UTC)

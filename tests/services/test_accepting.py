@@ -4,14 +4,14 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from studio import BRIEF, NOBODY, Studio, opened
 
 from mina_gql.adapters.ai.registry import ModelShelf
 from mina_gql.domain.errors import InvalidInput, NoSuchThing, NotFound, ProviderNotConfigured, Unauthenticated
+from mina_gql.domain.generations import KEY_CHARS
 from mina_gql.domain.pipeline import BRIEF_CHARS, INSPIRATIONS, RATIOS, STYLES, VARS_VERSION
 from mina_gql.mega.database import decode
-from mina_gql.services.generations import KEY_CHARS
 from mina_gql.services.progress import Change
+from tests.studio import BRIEF, NOBODY, Studio, opened
 
 
 async def test_an_accepted_order_is_queued_with_the_canonical_map(studio):

@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from studio import BRIEF, NOBODY, PNG, SECRET, picture_bytes
 
+from mina_gql.domain.assets import MAX_UPLOAD_BYTES
 from mina_gql.domain.errors import AssetNotOurs, AssetRejected, InvalidInput, NotFound, Unauthenticated
 from mina_gql.domain.passes import owner_tag
 from mina_gql.mega.database import decode
-from mina_gql.services.assets import MAX_UPLOAD_BYTES, owns
+from mina_gql.services.assets import owns
+from tests.studio import BRIEF, NOBODY, PNG, SECRET, picture_bytes
 
 KEY = re.compile(r"user_uploads/([0-9a-f]{32})/[0-9a-f]{32}\.(jpg|png|webp)")
 

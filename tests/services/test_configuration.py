@@ -2,11 +2,11 @@
 
 import orjson
 import pytest
-from studio import Studio, counted
 
 from mina_gql.domain.config_seed import SEED
 from mina_gql.services import config
 from mina_gql.services.config import ConfigService
+from tests.studio import Studio, counted
 
 KEY = "mma.ctx.gpt_reader"
 

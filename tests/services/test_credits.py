@@ -3,17 +3,19 @@
 import asyncio
 import random
 from dataclasses import replace
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
-from studio import BRIEF, Studio
 
 from mina_gql.domain.credits import BillableAction
 from mina_gql.domain.errors import GenerationFailed, IdempotencyKeyReused, InsufficientMatcha
-from mina_gql.domain.passes import Caller
+from mina_gql.domain.passes import Caller, Login
 from mina_gql.domain.pipeline import FailureCode
+from mina_gql.mega import customers
 from mina_gql.mega.pages import PageRequest
+from tests.studio import BRIEF, Studio
 
 FAILED = GenerationFailed(FailureCode.PROVIDER_ERROR, "The picture could not be made.")
 
@@ -277,3 +279,26 @@ async def test_the_books_are_right_at_every_instant_of_a_busy_hour(studio, seed)
     assert await auditor > 0
     assert made
     await studio.check_books()
+
+
+# ---------------------------------------------------------------- following
+
+
+async def test_who_held_the_id_follows_no_further_once_somebody_has_signed_in_with_it(studio):
+    guest = await studio.person(matcha=5)
+    following = studio.credits.follow(guest.pass_id)
+    assert (await anext(following)).balance == 5
+    login = Login(str(uuid4()), "nia@mina.example", True, False, False, "email", False, 4e9)
+    await studio.passes.ensure(replace(guest, login=login, presented=guest.pass_id))
+    await studio.deposit(guest.pass_id, 1)
+    await studio.credits.changed(guest.pass_id)
+    assert [row.email async for row in following] == []
+
+
+async def test_an_error_of_the_database_names_nobody(studio):
+    """Its text ends in the log."""
+    caller = await studio.person()
+    with pytest.raises(DBAPIError) as wrong:
+        async with studio.mina.database.begin() as session:
+            await customers.set_balance(session, caller.pass_id, 2**31)
+    assert caller.pass_id not in str(wrong.value)

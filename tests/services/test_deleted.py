@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from studio import Studio
 
 from mina_gql import mega
 from mina_gql.domain.errors import MinaError
@@ -18,6 +17,7 @@ from mina_gql.mega.generations.archive import FROM_VARS
 from mina_gql.mega.pages import PageRequest, Pages
 from mina_gql.services.config import ConfigService
 from mina_gql.services.pipeline.steps import CAPTION_CHARS
+from tests.studio import Studio
 
 PAGE = PageRequest(10)
 SESSION = "sess_9b2f7f5e-4b3c-4f63-8a58-0d6ad1c8d7aa"

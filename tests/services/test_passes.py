@@ -4,13 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from studio import ADDRESS, BRIEF, NOBODY, Studio
 
 from mina_gql.domain.errors import AccountDisabled, Unauthenticated
 from mina_gql.domain.passes import Caller, PassState
 from mina_gql.mega.customers import SEEN_EVERY_SECONDS
 from mina_gql.services.passes import required
 from mina_gql.services.sessions import NewSession
+from tests.studio import ADDRESS, BRIEF, NOBODY, Studio
 
 MINTED = "select count(*) from mega_customers"
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pipeline_places import (
+
+from mina_gql.domain.errors import GenerationFailed
+from mina_gql.services.pipeline import runner
+from tests.services.pipeline_places import (
     PLACES,
     Hook,
     caught,
@@ -14,11 +17,8 @@ from pipeline_places import (
     ordered,
     started_ago,
 )
-from pipeline_promises import kept
-from pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
-
-from mina_gql.domain.errors import GenerationFailed
-from mina_gql.services.pipeline import runner
+from tests.services.pipeline_promises import kept
+from tests.services.pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 
 async def test_a_run_stops_when_its_generation_is_ended_by_somebody_else(

@@ -6,8 +6,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from pipeline_models import Gate
-from pipeline_places import (
+
+from mina_gql.mega.database import DatabaseAway
+from mina_gql.mega.generations import runs
+from mina_gql.services.pipeline import runner
+from tests.services.pipeline_models import Gate
+from tests.services.pipeline_places import (
     PLACES,
     Hook,
     caught,
@@ -17,11 +21,7 @@ from pipeline_places import (
     hold_words,
     ordered,
 )
-from pipeline_workshop import Workshop, until, workshop_fixture  # noqa: F401 -- the fixture `workshop`
-
-from mina_gql.mega.database import DatabaseAway
-from mina_gql.mega.generations import runs
-from mina_gql.services.pipeline import runner
+from tests.services.pipeline_workshop import Workshop, until, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 
 async def test_a_lease_is_renewed_for_as_long_as_the_work_takes(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

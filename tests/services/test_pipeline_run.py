@@ -5,11 +5,11 @@ import json
 
 import asyncpg
 import pytest
-from pipeline_models import TEMPORARY_URL, Gate
-from pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 from mina_gql.domain.errors import GenerationFailed, ProviderNotConfigured
 from mina_gql.domain.ports import Caption, CaptionRequest, StorageError
+from tests.services.pipeline_models import TEMPORARY_URL, Gate
+from tests.services.pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 
 async def test_a_still_of_words_alone_has_only_steps_with_something_to_work_on(workshop: Workshop) -> None:

@@ -4,7 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from pipeline_places import (
+
+from mina_gql.domain.errors import GenerationFailed, LeaseLost
+from mina_gql.domain.pipeline import GenerationStatus
+from mina_gql.mega.database import DatabaseAway
+from mina_gql.mega.generations import runs
+from mina_gql.services.pipeline import runner
+from tests.services.pipeline_places import (
     PLACES,
     Hook,
     caught,
@@ -14,13 +20,7 @@ from pipeline_places import (
     hold_words,
     ordered,
 )
-from pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
-
-from mina_gql.domain.errors import GenerationFailed, LeaseLost
-from mina_gql.domain.pipeline import GenerationStatus
-from mina_gql.mega.database import DatabaseAway
-from mina_gql.mega.generations import runs
-from mina_gql.services.pipeline import runner
+from tests.services.pipeline_workshop import Workshop, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ async def test_without_the_lease_nothing_can_be_written(workshop: Workshop) -> N
         async with workshop.mina.database.begin() as session:
             assert not await runs.hold(session, generation, other)
             assert not await runs.renew(session, generation, other)
-            assert await runs.advance(session, generation, other, status=GenerationStatus.GENERATING, line="Hello.") is None
-            assert await runs.finish(session, generation, other, ending, patches={}, final_line="Hello.") is None
+            assert await runs.advance(session, generation, other, status=GenerationStatus.GENERATING, line="Hello.") is False
+            assert await runs.finish(session, generation, other, ending, final_line="Hello.") is False
             await runs.release(session, generation, other)
         assert not await workshop.mina.endings.fail(generation, GenerationFailed("INTERNAL", "No."), lease=other)
         assert await everything(workshop) == rows

@@ -9,8 +9,6 @@ from typing import Any
 import asyncpg
 import pytest
 from pgqueuer.errors import FailingListenerError
-from pipeline_models import Gate, at_once
-from pipeline_workshop import Workshop, opened, until, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 from structlog.testing import capture_logs
 
 from mina_gql.adapters import jobs, progress
@@ -18,6 +16,8 @@ from mina_gql.domain.pipeline import MAX_ATTEMPTS
 from mina_gql.mega.database import SessionConnection
 from mina_gql.mega.generations import runs
 from mina_gql.services.pipeline import runner
+from tests.services.pipeline_models import Gate, at_once
+from tests.services.pipeline_workshop import Workshop, opened, until, workshop_fixture  # noqa: F401 -- the fixture `workshop`
 
 
 async def test_what_is_ordered_is_made(workshop: Workshop) -> None:
@@ -197,7 +197,7 @@ async def test_announcements_come_again_however_the_connection_was_lost(
             await workshop.cut("mina progress")
             await asyncio.wait_for(wakeup._flag.wait(), 20)  # it listens again, and something may have been missed
             wakeup._flag.clear()
-            await bus.announce("generation:x", 1)
+            await bus.announce("generation:x")
             await asyncio.wait_for(wakeup._flag.wait(), 20)
     finally:
         await bus.close()

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event
-from studio import BRIEF, NOBODY, Studio, opened
 
 from mina_gql.domain.errors import GenerationFailed
 from mina_gql.mega.database import decode
 from mina_gql.mega.generations.archive import FROM_VARS
 from mina_gql.mega.pages import PageRequest
 from mina_gql.services.sessions import NewSession
+from tests.studio import BRIEF, NOBODY, Studio, opened
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00")
 

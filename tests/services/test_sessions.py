@@ -5,13 +5,13 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
-from studio import BRIEF
 
 from mina_gql.domain.errors import InsufficientMatcha, InvalidInput, NotFound
 from mina_gql.mega.database import decode
 from mina_gql.mega.generations.archive import FROM_VARS
 from mina_gql.mega.pages import PageRequest
 from mina_gql.services.sessions import META_BYTES, TEXT_CHARS, NewSession
+from tests.studio import BRIEF
 
 CHROME = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
 

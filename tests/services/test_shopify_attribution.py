@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 import strawberry
-from shopify_shop import SHOP, Counter, attributes, order, refund
-from studio import NOBODY, SECRET
 
 from mina_gql.api.graphql.checkout import CheckoutMutations
 from mina_gql.api.graphql.user_errors import InvalidInput as GraphQLInvalidInput
 from mina_gql.domain.errors import AccountDisabled, InvalidInput, ProviderNotConfigured, Unauthenticated
 from mina_gql.domain.shopify import fingerprint
 from mina_gql.services.shopify_orders import CheckoutService
+from tests.services.shopify_shop import SHOP, Counter, attributes, order, refund
+from tests.studio import NOBODY, SECRET
 
 IDENTITY = ("mg_shopify_customer_id", "mg_user_id", "mg_email", "mg_verified_email", "mg_verification_method", "mg_display_name")
 

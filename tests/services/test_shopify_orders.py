@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from shopify_shop import NOW, Counter, hours_ago, order, refund
 from structlog.testing import capture_logs
 
 from mina_gql.domain.errors import InvalidInput, ProviderNotConfigured
 from mina_gql.domain.shopify import ShopifyPayloadError
 from mina_gql.mega.database import Database, DatabaseAway
 from mina_gql.services.shopify_orders import ShopifyOrderService
+from tests.services.shopify_shop import NOW, Counter, hours_ago, order, refund
 
 
 @pytest.fixture
@@ -359,3 +359,22 @@ def _left(bought, told):
         return 0
     back = sum(each["refund_line_items"][0]["quantity"] for each, _ in told if each.get("order_id") == bought["id"])
     return 50 * (bought["line_items"][0]["quantity"] - back)
+
+
+async def test_an_order_that_another_system_credited_is_not_credited_again(counter):
+    """A database adopted from the old tables holds rows of another shape for the same order."""
+    person = await counter.studio.person()
+    await counter.studio.sql.execute(
+        "insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_delta, mg_reason, mg_source, mg_ref_type, mg_ref_id) "
+        "values ('credit_transaction:txn-1', 'credit_transaction', $1, 50, 'purchase', 'shopify', 'shopify_order', '424242')",
+        person.pass_id,
+    )
+    await counter.studio.sql.execute("update mega_customers set mg_credits = 50 where mg_pass_id = $1", person.pass_id)
+    assert await counter.tell(order("MINA-50", 1, id=424242)) == (0, 0)
+
+
+async def test_more_than_a_pass_can_hold_is_an_unreadable_order(counter):
+    lines = [{"id": number, "sku": "MINA-9999", "quantity": 1000} for number in range(1, 150)]
+    with pytest.raises(ShopifyPayloadError, match="holds at most"):
+        await counter.tell(order("MINA-50", 1, line_items=lines))
+    assert await ledger(counter) == []

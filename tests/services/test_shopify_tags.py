@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from shopify_shop import Counter, order
 
 from mina_gql.domain.shopify import ShopAway, ShopRefused
 from mina_gql.services.shopify_orders import ShopifyTagService, tags
+from tests.services.shopify_shop import Counter, order
 
 
 @pytest.fixture

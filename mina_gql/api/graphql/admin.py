@@ -5,6 +5,7 @@ from strawberry import Parent
 
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import CreditTransaction
+from mina_gql.api.graphql.nodes import shown
 from mina_gql.api.graphql.passes import Pass
 from mina_gql.api.graphql.permissions import admin_only
 from mina_gql.api.graphql.user_errors import UserError, answered
@@ -21,7 +22,7 @@ class CreditMismatch:
     @strawberry.field(name="pass")
     async def owner(root: Parent[Mismatch], info: Info) -> Pass:
         """Whose money it is."""
-        return await info.context.loaders.any_passes.load(root.pass_id)  # type: ignore[return-value]
+        return shown(await info.context.loaders.any_passes.load(root.pass_id))
 
 
 @strawberry.type
@@ -31,7 +32,7 @@ class Parity:
     @strawberry.field
     async def mismatches(self, info: Info) -> list[CreditMismatch]:
         """Every Pass whose ledger and balance differ."""
-        return await info.context.services.credits.mismatches()  # type: ignore[return-value]
+        return shown(await info.context.services.credits.mismatches())
 
 
 @strawberry.type
@@ -87,6 +88,6 @@ class AdminMutations:
             made = await services.credits.adjust(actor, input.pass_id, input.delta, input.reason, input.idempotency_key)
             transaction = (await services.credits.transactions_by_id([made.ledger_id])).get(made.ledger_id)
             owner = await services.passes.find(made.pass_id)
-            return AdjustCreditsPayload(transaction=transaction, pass_=owner)  # type: ignore[arg-type]
+            return AdjustCreditsPayload(transaction=shown(transaction), pass_=shown(owner))
 
         return await answered(AdjustCreditsPayload, adjust)

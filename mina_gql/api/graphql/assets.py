@@ -5,6 +5,7 @@ import strawberry
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.scalars import JSON, URL
 from mina_gql.api.graphql.user_errors import UserError, answered
+from mina_gql.domain.assets import MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_SECONDS
 from mina_gql.services import assets as service
 from mina_gql.services.passes import required
 
@@ -93,8 +94,8 @@ def _upload(made: service.Upload) -> Upload:
         key=made.key,
         public_url=URL(made.public_url),
         expires_in_sec=made.signed.expires_in,
-        max_bytes=service.MAX_UPLOAD_BYTES,
-        timeout_seconds=service.UPLOAD_TIMEOUT_SECONDS,
+        max_bytes=MAX_UPLOAD_BYTES,
+        timeout_seconds=UPLOAD_TIMEOUT_SECONDS,
     )
 
 

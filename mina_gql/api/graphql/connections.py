@@ -1,21 +1,23 @@
 """Connections: keyset pages as Relay has them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from mina_gql.api.graphql.nodes import shown
 from mina_gql.domain.errors import InvalidInput
-from mina_gql.mega.pages import Cursor, Keyed, Page, PageRequest
+from mina_gql.mega.pages import Cursor, Page, PageRequest
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 100
 
 T = TypeVar("T")
-Row = TypeVar("Row", bound=Keyed)
 
 First = Annotated[int | None, strawberry.argument(description="How many, from the newest: 1 to 100, default 20.")]
+After = Annotated[str | None, strawberry.argument(description="Only what is older than this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="How many, from the oldest: 1 to 100.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what is newer than this cursor.")]
 
 
 @strawberry.type
@@ -41,13 +43,13 @@ class Connection(Generic[T]):
     """A page, newest first."""
 
     nodes: list[T]
-    page: strawberry.Private[Page[Keyed]]
+    page: strawberry.Private[Page[Any]]
     count: strawberry.Private[Callable[[], Awaitable[int]]]
 
     @strawberry.field
     def edges(self) -> list[Edge[T]]:
         """The nodes with their cursors."""
-        return [Edge(cursor=str(Cursor.of(row)), node=row) for row in self.page.rows]  # type: ignore[arg-type]  # rows are nodes
+        return [Edge(cursor=str(Cursor.of(row)), node=shown(row)) for row in self.page.rows]
 
     @strawberry.field
     def page_info(self) -> PageInfo:
@@ -81,9 +83,9 @@ def page_request(first: int | None, after: str | None, last: int | None, before:
     )
 
 
-def connection(page: Page[Row], count: Callable[[], Awaitable[int]]) -> Connection[Row]:
+def connection(page: Page[Any], count: Callable[[], Awaitable[int]]) -> Connection[T]:
     """A page as its GraphQL connection."""
-    return Connection(nodes=page.rows, page=page, count=count)  # type: ignore[arg-type]  # Page[Row] is a page of Keyed rows
+    return Connection(nodes=shown(page.rows), page=page, count=count)
 
 
 def _cursor(name: str, text: str | None) -> Cursor | None:

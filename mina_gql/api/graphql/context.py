@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 
 from mina_gql.api.auth import Authenticator
 from mina_gql.api.graphql.loaders import Loaders
-from mina_gql.api.graphql.websocket import Session
+from mina_gql.api.graphql.websocket import Admission
 from mina_gql.api.services import Services
 from mina_gql.domain.passes import Caller
 from mina_gql.mega.customers import PassRow
@@ -25,6 +25,11 @@ class Context:
         self.owner = owner
         self.response_headers: dict[str, str] = {}
         self.steps_ahead: dict[str, list[StepRow]] = {}  # read for a whole page, before its nodes ask one by one
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the caller's token ends, in seconds since 1970; None where there is none."""
+        return None if self.caller.login is None else self.caller.login.expires_at
 
     @cached_property
     def loaders(self) -> Loaders:
@@ -52,7 +57,7 @@ class ContextFactory:
         caller, owner = await self._authenticator.caller(connection, params)
         return Context(self._services, caller, owner)
 
-    async def authorise(self, connection: HTTPConnection, params: Mapping[str, object]) -> Session:
+    async def authorise(self, connection: HTTPConnection, params: Mapping[str, object]) -> Admission:
         """A socket's `connection_init`: it lives as long as its token. Raises Unauthenticated."""
         login = await self._authenticator.login(connection, params)
-        return Session(expires_at=None if login is None else login.expires_at)
+        return Admission(expires_at=None if login is None else login.expires_at)

@@ -1,24 +1,20 @@
 """Matcha: balance, ledger, quotes, prices."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import AsyncIterator
 
 import strawberry
 from strawberry import Parent
 
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.enums import BillableAction
-from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.lazy import LazyGeneration, LazyPass
+from mina_gql.api.graphql.nodes import Node, node_type, shown
+from mina_gql.api.graphql.permissions import pass_of
 from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.domain.pipeline import generation_mg_id
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.generations.ledger import LedgerEntryRow
-
-if TYPE_CHECKING:
-    from mina_gql.api.graphql.generations import Generation
-    from mina_gql.api.graphql.passes import Pass
-
-Charged = Annotated["Generation", strawberry.lazy("mina_gql.api.graphql.generations")]
-Owner = Annotated["Pass", strawberry.lazy("mina_gql.api.graphql.passes")]
+from mina_gql.services.passes import required
 
 
 @strawberry.type
@@ -40,7 +36,7 @@ class Topup:
     source: str | None
 
 
-@strawberry.type(name="CreditTransaction")
+@strawberry.type
 class CreditTransaction(Node):
     """One change of a balance."""
 
@@ -54,16 +50,16 @@ class CreditTransaction(Node):
     created_at: DateTime
 
     @strawberry.field
-    async def generation(root: Parent[LedgerEntryRow], info: Info) -> Charged | None:
+    async def generation(root: Parent[LedgerEntryRow], info: Info) -> LazyGeneration | None:
         """What was charged or refunded."""
         if root.generation_id is None:
             return None
-        return await info.context.loaders.generations.load(generation_mg_id(root.generation_id))  # type: ignore[return-value]
+        return shown(await info.context.loaders.generations.load(generation_mg_id(root.generation_id)))
 
     @strawberry.field(name="pass")
-    async def owner(root: Parent[LedgerEntryRow], info: Info) -> Owner | None:
+    async def owner(root: Parent[LedgerEntryRow], info: Info) -> LazyPass | None:
         """Whose balance it is."""
-        return await info.context.loaders.passes.load(root.pass_id)  # type: ignore[return-value]
+        return shown(await pass_of(info, root.pass_id))
 
 
 node_type(LedgerEntryRow, "CreditTransaction")
@@ -109,7 +105,7 @@ class CreditQueries:
         owner = info.context.owner
         if owner is None:
             return None
-        return await info.context.services.credits.quote(owner, action)  # type: ignore[return-value]
+        return shown(await info.context.services.credits.quote(owner, action))
 
     @strawberry.field
     async def pricing(self, info: Info) -> Pricing:
@@ -123,6 +119,18 @@ class CreditQueries:
         )
 
 
+@strawberry.type
+class CreditSubscriptions:
+    """Subscriptions to a balance."""
+
+    @strawberry.subscription(
+        description="The caller's Pass, now and whenever its balance or expiry changes (also when matcha expires)."
+    )
+    async def credits_changed(self, info: Info) -> AsyncIterator[LazyPass]:
+        async for row in info.context.services.credits.follow(required(info.context.caller)):
+            yield shown(row)
+
+
 def credits_of(owner: PassRow) -> Credits:
     """Balance and expiry as the database clock has them."""
-    return Credits(balance=owner.balance, expires_at=owner.expires_at)  # type: ignore[arg-type]  # a Timestamp prints as DateTime
+    return Credits(balance=owner.balance, expires_at=shown(owner.expires_at))

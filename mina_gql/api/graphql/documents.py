@@ -25,6 +25,8 @@ from mina_gql.domain.errors import LimitExceeded, MinaError
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 MAX_SHOWN_ERRORS = 10
+CHARS_A_TOKEN = 75
+"""So many characters take the memory of one parsed token: 4 bytes each where one is an emoji, and a comment is kept twice."""
 
 
 class RequestRefused(MinaError):
@@ -67,7 +69,8 @@ class Document:
 class Documents:
     """The documents of one schema, the most recently used first.
 
-    Bounded by number and by tokens: a parsed token takes about 0.6 kB, so `max_tokens` is the memory this may take.
+    Bounded by number and by tokens: a parsed token takes about 0.6 kB, so `max_tokens` is the memory this may take. The text
+    counts too, as `CHARS_A_TOKEN` says: a document of two tokens can be padded to the size of the largest body.
     Documents that are refused are not kept: their errors hold their whole parse, and a client repeats them less often.
     """
 
@@ -113,10 +116,14 @@ class Documents:
 
     def _keep(self, query: str, document: Document) -> None:
         self._kept[query] = document
-        self._tokens += document.tokens
+        self._tokens += _room(query, document)
         while len(self._kept) > self._max_documents or self._tokens > self._max_tokens:
-            _, oldest = self._kept.popitem(last=False)
-            self._tokens -= oldest.tokens
+            self._tokens -= _room(*self._kept.popitem(last=False))
+
+
+def _room(query: str, document: Document) -> int:
+    """The room a kept document takes, in tokens."""
+    return document.tokens + len(query) // CHARS_A_TOKEN
 
 
 def _parse(query: str, limits: Limits) -> tuple[DocumentNode, int]:

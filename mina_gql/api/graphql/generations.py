@@ -1,7 +1,6 @@
 """Generations: ordering them, and reading what became of them. What happens to one while it is made: `progress`."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Awaitable
 
 import strawberry
 from strawberry import Parent
@@ -9,57 +8,21 @@ from strawberry import Parent
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import CreditTransaction
 from mina_gql.api.graphql.enums import FailureCode, GenerationKind, GenerationStatus
-from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.lazy import LazyPass
+from mina_gql.api.graphql.nodes import Node, node_type, shown
+from mina_gql.api.graphql.permissions import pass_of
 from mina_gql.api.graphql.scalars import JSON, URL, DateTime
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.steps import MmaStep
 from mina_gql.api.graphql.user_errors import UserError, answered
+from mina_gql.api.graphql.variables import GenerationAssets, Scans, UserMessage, assets_of, from_vars, lines_in, scans_of
+from mina_gql.domain.generations import StillOrder
 from mina_gql.mega.database import decode
 from mina_gql.mega.generations.archive import GenerationRow
 from mina_gql.mega.generations.ledger import LedgerEntryRow
 from mina_gql.mega.generations.sessions import SessionRow
 from mina_gql.mega.generations.steps import StepRow
-from mina_gql.services.generations import StillOrder
 from mina_gql.services.passes import required
-from mina_gql.services.progress import lines_of, message_of
-
-if TYPE_CHECKING:
-    from mina_gql.api.graphql.passes import Pass
-
-Owner = Annotated["Pass", strawberry.lazy("mina_gql.api.graphql.passes")]
-Answer = TypeVar("Answer")
-
-
-@strawberry.type
-class GenerationAssets:
-    """The pictures it was made from."""
-
-    product_image_url: URL | None
-    logo_image_url: URL | None
-    inspiration_image_urls: list[URL]
-    input_still_url: URL | None
-    end_still_url: URL | None
-
-
-@strawberry.type
-class Scans:
-    """What MMA understood of the images."""
-
-    product: str | None
-    logo: str | None
-    inspirations: list[str]
-    input_still: str | None
-    output_still: str | None
-
-
-@strawberry.type(description="One friendly line for the person who waits: at most 140 characters, no internals.")
-class UserMessage:
-    """A line."""
-
-    seq: int
-    text: str
-    stage: GenerationStatus
-    at: DateTime
 
 
 @strawberry.type
@@ -107,34 +70,34 @@ class Generation(Node):
     @strawberry.field
     def assets(root: Parent[GenerationRow], info: Info) -> GenerationAssets:
         """The pictures it was made from."""
-        return _from_vars(root, info, _assets)
+        return from_vars(root, info, assets_of)
 
     @strawberry.field
     def scans(root: Parent[GenerationRow], info: Info) -> Scans:
         """What MMA understood of the images."""
-        return _from_vars(root, info, _scans)
+        return from_vars(root, info, scans_of)
 
     @strawberry.field
     def settings(root: Parent[GenerationRow], info: Info) -> JSON:
         """The settings as resolved: provider defaults, then preferences, then the request."""
-        return _from_vars(root, info, lambda vars_: JSON(vars_.get("settings", {})))
+        return from_vars(root, info, lambda vars_: JSON(vars_.get("settings", {})))
 
     @strawberry.field
     def vars(root: Parent[GenerationRow], info: Info) -> JSON:
         """The canonical MMA variable map, without internals."""
         if root.vars is not None:
             return JSON(root.vars)  # passed on unread
-        return _from_vars(root, info, JSON)
+        return from_vars(root, info, JSON)
 
     @strawberry.field
     def user_messages(root: Parent[GenerationRow], info: Info, after: int | None = 0) -> list[UserMessage]:
         """The lines so far with `seq` above `after`, the final one included."""
-        return _from_vars(root, info, lambda vars_: [line for line in _lines(vars_) if line.seq > (after or 0)])
+        return from_vars(root, info, lambda vars_: [line for line in lines_in(vars_) if line.seq > (after or 0)])
 
     @strawberry.field
     def final_message(root: Parent[GenerationRow], info: Info) -> str | None:
         """The last line of a finished generation."""
-        return _from_vars(root, info, lambda vars_: (vars_.get("userMessages", {}).get("final_line") or {}).get("text"))
+        return from_vars(root, info, lambda vars_: (vars_.get("userMessages", {}).get("final_line") or {}).get("text"))
 
     @strawberry.field
     def failure(root: Parent[GenerationRow]) -> GenerationFailure | None:
@@ -144,12 +107,12 @@ class Generation(Node):
     @strawberry.field
     async def charge(root: Parent[GenerationRow], info: Info) -> CreditTransaction | None:
         """What it cost."""
-        return await _transaction(root, info, "charge")  # type: ignore[return-value]
+        return shown(await _transaction(root, info, "charge"))
 
     @strawberry.field
     async def refund(root: Parent[GenerationRow], info: Info) -> CreditTransaction | None:
         """What was given back."""
-        return await _transaction(root, info, "refund")  # type: ignore[return-value]
+        return shown(await _transaction(root, info, "refund"))
 
     @strawberry.field
     async def session(root: Parent[GenerationRow], info: Info) -> Session | None:
@@ -157,17 +120,17 @@ class Generation(Node):
         if root.session_id is None:
             return None
         row: SessionRow | None = await info.context.loaders.sessions.load(f"session:{root.session_id}")
-        return row  # type: ignore[return-value]
+        return shown(row)
 
     @strawberry.field
     def steps(root: Parent[GenerationRow], info: Info) -> list[MmaStep]:
         """The pipeline's trace, in order."""
         known: list[StepRow] | None = info.context.steps_ahead.get(root.generation_id)
-        return known if known is not None else info.context.loaders.steps.load(root.generation_id)  # type: ignore[return-value]
+        return shown(known if known is not None else info.context.loaders.steps.load(root.generation_id))
 
     @strawberry.field(name="pass", description="Whose it is: the caller's own Pass, or anybody's for an admin.")
-    async def owner(root: Parent[GenerationRow], info: Info) -> Owner | None:
-        return await info.context.loaders.passes.load(root.pass_id)  # type: ignore[return-value]
+    async def owner(root: Parent[GenerationRow], info: Info) -> LazyPass | None:
+        return shown(await pass_of(info, root.pass_id))
 
 
 node_type(GenerationRow, "Generation")
@@ -178,7 +141,7 @@ class GenerationPayload:
     """The accepted generation, or why not."""
 
     generation: Generation | None = None
-    pass_: Owner | None = strawberry.field(
+    pass_: LazyPass | None = strawberry.field(
         name="pass", default=None, description="The caller's Pass with the balance after this call."
     )
     replayed: bool = strawberry.field(
@@ -222,7 +185,7 @@ class GenerationQueries:
         owner = info.context.owner
         if owner is None:
             return None
-        return await info.context.services.generations.own(owner.id, id)  # type: ignore[return-value]
+        return shown(await info.context.services.generations.own(owner.id, id))
 
 
 @strawberry.type
@@ -251,7 +214,7 @@ class GenerationMutations:
             runtime = await context.services.config.runtime()
             await context.services.rates.hit("create", required(context.caller), runtime.per_minute("create"))
             made = await context.services.generations.create(context.caller, order)
-            return GenerationPayload(generation=made.generation, pass_=made.owner, replayed=made.replayed)  # type: ignore[arg-type]
+            return GenerationPayload(generation=shown(made.generation), pass_=shown(made.owner), replayed=made.replayed)
 
         return await answered(GenerationPayload, accept)
 
@@ -268,48 +231,6 @@ def failure_of(row: GenerationRow) -> GenerationFailure | None:
         retryable=told.get("retryable", True),
         refunded=told.get("refunded", False),
     )
-
-
-def _from_vars(row: GenerationRow, info: Info, read: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """What `read` finds in the variable map; where a list did not read the map, it is loaded now (an awaitable then)."""
-    if row.vars is not None:
-        return read(decode(row.vars))
-    return _loaded(row, info, read)  # type: ignore[return-value]  # graphql-core awaits it
-
-
-async def _loaded(row: GenerationRow, info: Info, read: Callable[[dict[str, Any]], Answer]) -> Answer:
-    whole = await info.context.loaders.generations.load(row.id)
-    return read(decode(whole.vars) if whole is not None and whole.vars is not None else {})
-
-
-def _assets(vars_: dict[str, Any]) -> GenerationAssets:
-    assets = vars_.get("assets", {})
-    return GenerationAssets(
-        product_image_url=assets.get("product_image_url"),
-        logo_image_url=assets.get("logo_image_url"),
-        inspiration_image_urls=assets.get("inspiration_image_urls", []),
-        input_still_url=assets.get("input_still_url"),
-        end_still_url=assets.get("end_still_url"),
-    )
-
-
-def _scans(vars_: dict[str, Any]) -> Scans:
-    scans = vars_.get("scans", {})
-    return Scans(
-        product=scans.get("product_crt"),
-        logo=scans.get("logo_crt"),
-        inspirations=[caption for caption in scans.get("inspiration_crt", []) if caption],
-        input_still=scans.get("input_still_crt"),
-        output_still=scans.get("output_still_crt"),
-    )
-
-
-def _lines(vars_: dict[str, Any]) -> list[UserMessage]:
-    lines = [message_of(line) for line in lines_of(vars_.get("userMessages", {}))]
-    return [
-        UserMessage(seq=line.seq, text=line.text, stage=GenerationStatus(line.stage.lower()), at=DateTime(line.at))
-        for line in lines
-    ]
 
 
 def _transaction(row: GenerationRow, info: Info, kind: str) -> Awaitable[LedgerEntryRow | None]:

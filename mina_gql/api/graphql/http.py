@@ -1,17 +1,18 @@
 """`POST /graphql`: GraphQL over HTTP to the letter (graphql.github.io/graphql-over-http/draft)."""
 
+import time
 from collections.abc import AsyncGenerator, Mapping
 
 from graphql import ExecutionResult, GraphQLError, OperationType
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mina_gql.api.errors import as_graphql, coded, graphql_error, request_id_of, retry_after_seconds, status_of
 from mina_gql.api.graphql.documents import Operation, RequestRefused
 from mina_gql.api.graphql.encoding import GraphQLRequest, Malformed, decode, encode, read_request, result_map
 from mina_gql.api.graphql.engine import Context, ContextFactory, Engine
-from mina_gql.api.graphql.media import EVENT_STREAM, GRAPHQL_JSON, JSON, accepted, is_json, wants_html
+from mina_gql.api.graphql.media import EVENT_STREAM, GRAPHQL_JSON, JSON, accepted, is_json
 from mina_gql.api.graphql.sse import EventStreams
 from mina_gql.domain.errors import MinaError, RequestError, Throttled
 
@@ -27,21 +28,15 @@ class Rejected(MinaError):
 
 
 class GraphQLHTTP:
-    """The endpoint as an ASGI app. `ide` answers browsers that ask for a page; `heartbeat` is seconds (see `sse`)."""
+    """The endpoint as an ASGI app. `heartbeat` is seconds (see `sse`)."""
 
-    def __init__(
-        self, engine: Engine, make_context: ContextFactory, *, ide: ASGIApp | None = None, heartbeat: float = 12.0
-    ) -> None:
+    def __init__(self, engine: Engine, make_context: ContextFactory, *, heartbeat: float = 12.0) -> None:
         self.engine = engine
         self.make_context = make_context
-        self.ide = ide
         self.streams = EventStreams(heartbeat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if self.ide is not None and scope["method"] == "GET" and wants_html(headers.get("accept")):
-            await self.ide(scope, receive, send)
-            return
         exchange = Exchange(scope, receive, send, accepted(headers.get("accept")))
         try:
             await self._handle(exchange, headers)
@@ -83,7 +78,9 @@ class GraphQLHTTP:
     async def _stream(self, exchange: "Exchange", context: Context, results: AsyncGenerator[ExecutionResult, None]) -> None:
         headers = exchange.headers(EVENT_STREAM, {**_NO_BUFFERING, **context.response_headers})
         exchange.started = True
-        await self.streams.serve(exchange.receive, exchange.send, headers, results, exchange.request_id)
+        expires_at = getattr(context, "expires_at", None)  # a stream lives as long as the token it was asked for with
+        expires_in = None if expires_at is None else max(0.0, expires_at - time.time())
+        await self.streams.serve(exchange.receive, exchange.send, headers, results, exchange.request_id, expires_in)
 
     async def _read(self, exchange: "Exchange") -> GraphQLRequest:
         body = await _body(exchange, self.engine.limits.body_bytes)

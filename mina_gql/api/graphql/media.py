@@ -28,12 +28,6 @@ def accepted(header: str | None) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def wants_html(header: str | None) -> bool:
-    """Whether a browser asks for a page."""
-    return any(media == "text/html" and quality > 0 for media, quality in _ranges(header or ""))
-
-
-@lru_cache(maxsize=256)
 def is_json(header: str | None) -> bool:
     """Whether a body is declared as JSON in UTF-8, the default of the media type."""
     media, parameters = _split(header or "")

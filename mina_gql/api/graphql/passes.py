@@ -1,28 +1,21 @@
 """Passes: who the caller is, and everything that is theirs."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated
-
 import strawberry
 from strawberry import Parent
 
-from mina_gql.api.graphql.connections import Connection, First, Last, connection, page_request
+from mina_gql.api.graphql.connections import After, Before, Connection, First, Last, connection, page_request
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import Credits, CreditTransaction, Topup, credits_of
 from mina_gql.api.graphql.enums import EventType, PassState
 from mina_gql.api.graphql.events import MmaEvent
 from mina_gql.api.graphql.generations import Generation
-from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.nodes import Node, node_type, shown
 from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.database import decode
-from mina_gql.services.passes import required
-
-After = Annotated[str | None, strawberry.argument(description="Only what is older than this cursor.")]
-Before = Annotated[str | None, strawberry.argument(description="Only what is newer than this cursor.")]
 
 
 @strawberry.type
@@ -82,7 +75,7 @@ class Pass(Node):
             google=root.verified_google,
             apple=root.verified_apple,
             method=root.verification_method,
-            at=root.verification_at,  # type: ignore[arg-type]  # a Timestamp prints as DateTime
+            at=shown(root.verification_at),
         )
 
     @strawberry.field
@@ -97,7 +90,7 @@ class Pass(Node):
             default_packs=root.topup_default_packs,
             auto_enabled=root.auto_topup_enabled,
             auto_monthly_limit_packs=root.auto_topup_monthly_limit_packs,
-            last_at=root.last_topup_at,  # type: ignore[arg-type]
+            last_at=shown(root.last_topup_at),
             source=root.topup_source,
         )
 
@@ -108,7 +101,7 @@ class Pass(Node):
         return Preferences(
             hard_blocks=snapshot.get("hard_blocks", []),
             tag_weights=[TagWeight(tag=tag, weight=weight) for tag, weight in snapshot.get("tag_weights", {}).items()],
-            updated_at=root.preferences_updated_at,  # type: ignore[arg-type]
+            updated_at=shown(root.preferences_updated_at),
             source=snapshot.get("source"),
         )
 
@@ -122,7 +115,7 @@ class Pass(Node):
         page = await generations.of_pass(row.id, page_request(first, after, last, before), columns(asked))
         if "steps" in asked:
             info.context.steps_ahead |= await generations.steps([node.generation_id for node in page.rows])
-        return connection(page, lambda: generations.count_of_pass(row.id))  # type: ignore[return-value]
+        return connection(page, lambda: generations.count_of_pass(row.id))
 
     @strawberry.field
     async def credit_transactions(
@@ -131,7 +124,7 @@ class Pass(Node):
         """The ledger, newest first."""
         row, ledger = root, info.context.services.credits
         page = await ledger.transactions(row.id, page_request(first, after, last, before))
-        return connection(page, lambda: ledger.count_transactions(row.id))  # type: ignore[return-value]
+        return connection(page, lambda: ledger.count_transactions(row.id))
 
     @strawberry.field
     async def events(
@@ -146,7 +139,7 @@ class Pass(Node):
         """What this person did, newest first."""
         row, events = root, info.context.services.events
         page = await events.of_pass(row.id, page_request(first, after, last, before), types)
-        return connection(page, lambda: events.count_of_pass(row.id, types))  # type: ignore[return-value]
+        return connection(page, lambda: events.count_of_pass(row.id, types))
 
     @strawberry.field
     async def sessions(
@@ -155,7 +148,7 @@ class Pass(Node):
         """Visits, newest first."""
         row, sessions = root, info.context.services.sessions
         page = await sessions.of_pass(row.id, page_request(first, after, last, before))
-        return connection(page, lambda: sessions.count_of_pass(row.id))  # type: ignore[return-value]
+        return connection(page, lambda: sessions.count_of_pass(row.id))
 
 
 node_type(PassRow, "Pass")
@@ -197,7 +190,7 @@ class PassQueries:
         owner = info.context.owner
         if owner is not None and owner.seen_long_ago:
             await info.context.services.passes.touch(owner.id)
-        return owner  # type: ignore[return-value]
+        return shown(owner)
 
 
 @strawberry.type
@@ -217,7 +210,7 @@ class PassMutations:
             await context.services.rates.hit("ensure_pass", context.caller.address, runtime.per_minute("ensure_pass"))
             owner, merged = await context.services.passes.ensure(context.caller)
             context.response_headers["X-Mina-Pass-Id"] = owner.id
-            return EnsurePassPayload(pass_=owner, merged=merged)  # type: ignore[arg-type]
+            return EnsurePassPayload(pass_=shown(owner), merged=shown(merged))
 
         return await answered(EnsurePassPayload, ensure)
 
@@ -227,18 +220,6 @@ class PassMutations:
 
         async def link() -> PassPayload:
             owner = await info.context.services.passes.link_shopify(info.context.caller, shopify_customer_id)
-            return PassPayload(pass_=owner)  # type: ignore[arg-type]
+            return PassPayload(pass_=shown(owner))
 
         return await answered(PassPayload, link)
-
-
-@strawberry.type
-class CreditSubscriptions:
-    """Subscriptions to a balance."""
-
-    @strawberry.subscription(
-        description="The caller's Pass, now and whenever its balance or expiry changes (also when matcha expires)."
-    )
-    async def credits_changed(self, info: Info) -> AsyncIterator[Pass]:
-        async for row in info.context.services.credits.follow(required(info.context.caller)):
-            yield row  # type: ignore[misc]

@@ -8,8 +8,10 @@ from graphql import GraphQLAbstractType, GraphQLResolveInfo
 
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.enums import GenerationStatus
-from mina_gql.api.graphql.generations import Generation, GenerationFailure, UserMessage, failure_of
+from mina_gql.api.graphql.generations import Generation, GenerationFailure, failure_of
+from mina_gql.api.graphql.nodes import shown
 from mina_gql.api.graphql.scalars import DateTime
+from mina_gql.api.graphql.variables import UserMessage, user_message
 from mina_gql.domain.errors import InvalidInput, NoSuchThing
 from mina_gql.domain.pipeline import bare_id, generation_mg_id
 from mina_gql.services.passes import required
@@ -87,8 +89,7 @@ class ProgressSubscriptions:
 async def _shown(info: Info, generation: str, event: Event) -> GenerationEvent:
     where: dict[str, Any] = {"seq": event.seq, "at": DateTime(event.at), "generation_id": strawberry.ID(generation)}
     if isinstance(event, Message):
-        stage = GenerationStatus(event.stage.lower())
-        return UserMessageAdded(**where, message=UserMessage(seq=event.seq, text=event.text, stage=stage, at=DateTime(event.at)))
+        return UserMessageAdded(**where, message=user_message(event))
     if not event.final:
         return StatusChanged(**where, status=event.status)
     row = (await info.context.services.generations.by_id([generation])).get(generation)
@@ -96,5 +97,5 @@ async def _shown(info: Info, generation: str, event: Event) -> GenerationEvent:
         raise NoSuchThing("This generation was deleted.")
     failure = failure_of(row)
     if failure is not None:
-        return GenerationFailed(**where, generation=row, failure=failure)  # type: ignore[arg-type]
-    return GenerationCompleted(**where, generation=row)  # type: ignore[arg-type]
+        return GenerationFailed(**where, generation=shown(row), failure=failure)
+    return GenerationCompleted(**where, generation=shown(row))

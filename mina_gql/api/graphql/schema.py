@@ -12,10 +12,10 @@ from mina_gql.api.graphql.admin import AdminMutations, AdminQueries
 from mina_gql.api.graphql.assets import AssetMutations
 from mina_gql.api.graphql.checkout import CheckoutMutations
 from mina_gql.api.graphql.context import Context, Info
-from mina_gql.api.graphql.credits import CreditQueries
+from mina_gql.api.graphql.credits import CreditQueries, CreditSubscriptions
 from mina_gql.api.graphql.generations import GenerationMutations, GenerationQueries
-from mina_gql.api.graphql.nodes import Node
-from mina_gql.api.graphql.passes import CreditSubscriptions, PassMutations, PassQueries
+from mina_gql.api.graphql.nodes import Node, shown
+from mina_gql.api.graphql.passes import PassMutations, PassQueries
 from mina_gql.api.graphql.progress import EVENT_TYPES, ProgressSubscriptions
 from mina_gql.api.graphql.scalars import SCALARS
 from mina_gql.api.graphql.sessions import SessionMutations
@@ -74,7 +74,7 @@ async def _node(context: Context, id_: str) -> Node | None:
     if owner is None:
         return None
     if id_ == owner.id:
-        return owner  # type: ignore[return-value]
+        return shown(owner)
     loaders = context.loaders
     find: Mapping[str, Callable[[str], Awaitable[Any]]] = {
         "generation": loaders.generations.load,

@@ -1,23 +1,17 @@
 """Sessions: visits to the studio."""
 
-from typing import TYPE_CHECKING, Annotated
-
 import strawberry
 from strawberry import Parent
 
 from mina_gql.api.graphql.connections import Connection, First, Last, connection, page_request
 from mina_gql.api.graphql.context import Info
-from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.lazy import LazyGeneration
+from mina_gql.api.graphql.nodes import Node, node_type, shown
 from mina_gql.api.graphql.scalars import JSON, DateTime
 from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.generations.sessions import SessionRow
 from mina_gql.services.sessions import NewSession
-
-if TYPE_CHECKING:
-    from mina_gql.api.graphql.generations import Generation
-
-GenerationConnection = Connection[Annotated["Generation", strawberry.lazy("mina_gql.api.graphql.generations")]]
 
 
 @strawberry.type
@@ -39,13 +33,13 @@ class Session(Node):
         after: str | None = None,
         last: Last = None,
         before: str | None = None,
-    ) -> GenerationConnection:
+    ) -> Connection[LazyGeneration]:
         """What was made in this visit, newest first."""
         row, generations = root, info.context.services.generations
         page = await generations.of_session(
             row.pass_id, row.session_id, page_request(first, after, last, before), columns(asked_of_nodes(info))
         )
-        return connection(page, lambda: generations.count_of_session(row.pass_id, row.session_id))  # type: ignore[return-value]
+        return connection(page, lambda: generations.count_of_session(row.pass_id, row.session_id))
 
 
 node_type(SessionRow, "Session")
@@ -81,7 +75,7 @@ class SessionMutations:
 
         async def start() -> SessionPayload:
             row = await info.context.services.sessions.start(info.context.caller, new)
-            return SessionPayload(session=row)  # type: ignore[arg-type]
+            return SessionPayload(session=shown(row))
 
         return await answered(SessionPayload, start)
 
@@ -91,6 +85,6 @@ class SessionMutations:
 
         async def end() -> SessionPayload:
             row = await info.context.services.sessions.end(info.context.caller, id)
-            return SessionPayload(session=row)  # type: ignore[arg-type]
+            return SessionPayload(session=shown(row))
 
         return await answered(SessionPayload, end)

@@ -32,11 +32,14 @@ class EventStreams:
         headers: Sequence[tuple[bytes, bytes]],
         results: AsyncGenerator[ExecutionResult, None],
         request_id: str,
+        expires_in: float | None = None,
     ) -> None:
-        """Send all results, until they or the client are at an end; `results` is closed then."""
+        """Send all results, until they, the client or `expires_in` seconds are at an end; `results` is closed then."""
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         writing = asyncio.create_task(_write(send, results, request_id))
-        others = [asyncio.create_task(self._beat(send)), asyncio.create_task(_gone(receive))]
+        others: list[asyncio.Task[None]] = [asyncio.create_task(self._beat(send)), asyncio.create_task(_gone(receive))]
+        if expires_in is not None:
+            others.append(asyncio.create_task(asyncio.sleep(expires_in)))
         self._open.add(writing)
         try:
             await asyncio.wait({writing, *others}, return_when=asyncio.FIRST_COMPLETED)

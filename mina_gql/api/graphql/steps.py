@@ -1,19 +1,15 @@
 """Steps: the pipeline's trace of a generation."""
 
-from typing import TYPE_CHECKING, Annotated
-
 import strawberry
 from strawberry import Parent
 
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.enums import StepStatus
-from mina_gql.api.graphql.nodes import Node, node_type
+from mina_gql.api.graphql.lazy import LazyGeneration
+from mina_gql.api.graphql.nodes import Node, node_type, shown
 from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.domain.pipeline import generation_mg_id
 from mina_gql.mega.generations.steps import StepRow
-
-if TYPE_CHECKING:
-    from mina_gql.api.graphql.generations import Generation
 
 
 @strawberry.type
@@ -48,11 +44,9 @@ class MmaStep(Node):
         return ConfigUse(key=root.ctx_key, version=root.ctx_version, id=strawberry.ID(root.ctx_id))
 
     @strawberry.field
-    async def generation(
-        root: Parent[StepRow], info: Info
-    ) -> Annotated["Generation", strawberry.lazy("mina_gql.api.graphql.generations")]:
+    async def generation(root: Parent[StepRow], info: Info) -> LazyGeneration:
         """What the step belongs to."""
-        return await info.context.loaders.generations.load(generation_mg_id(root.generation_id))  # type: ignore[return-value]
+        return shown(await info.context.loaders.generations.load(generation_mg_id(root.generation_id)))
 
 
 node_type(StepRow, "MmaStep")

@@ -2,8 +2,8 @@
 
 import strawberry
 
+from mina_gql.domain.assets import MAX_UPLOAD_BYTES, PICTURE_EXTENSIONS, UPLOAD_TIMEOUT_SECONDS
 from mina_gql.domain.pipeline import INSPIRATIONS, MOVEMENT_STYLES, RATIOS, STYLES
-from mina_gql.services.assets import EXTENSIONS, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_SECONDS
 
 
 @strawberry.type
@@ -31,6 +31,6 @@ class StudioQueries:
             movement_styles=list(MOVEMENT_STYLES),
             max_inspiration_images=INSPIRATIONS,
             max_upload_bytes=MAX_UPLOAD_BYTES,
-            upload_content_types=list(EXTENSIONS),
+            upload_content_types=list(PICTURE_EXTENSIONS),
             upload_timeout_seconds=UPLOAD_TIMEOUT_SECONDS,
         )

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Admission:
     """A socket that was let in. `expires_at` is the Unix time at which its token ends, None for never."""
 
     expires_at: float | None = None
@@ -36,7 +36,7 @@ class Session:
 class Authorise(Protocol):
     """Lets a socket in, or not."""
 
-    async def __call__(self, connection: HTTPConnection, params: Mapping[str, object]) -> Session:
+    async def __call__(self, connection: HTTPConnection, params: Mapping[str, object]) -> Admission:
         """`params` is the payload of `connection_init`. Raises RequestError: the socket then closes with 4403."""
         ...
 
@@ -277,5 +277,5 @@ def _short(reason: str) -> str:
     return reason.encode()[:123].decode(errors="ignore")
 
 
-async def _let_in(_connection: HTTPConnection, _params: Mapping[str, object]) -> Session:
-    return Session()
+async def _let_in(_connection: HTTPConnection, _params: Mapping[str, object]) -> Admission:
+    return Admission()

@@ -5,12 +5,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, case, func, literal_column, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import Generation, LedgerRow
 from mina_gql.mega.pages import Pages
+from mina_gql.mega.phrases import json_at, text_at
 
 
 class GenerationRow(NamedTuple):
@@ -52,8 +53,8 @@ _g = LedgerRow
 
 
 def _var(*path: str) -> ColumnElement[str]:
-    """The text at a path of the variable map, or NULL. The path is a literal: constants are no parameters."""
-    return _g.mma_vars.op("#>>", return_type=Text())(literal_column("'{" + ",".join(path) + "}'"))
+    """The text at a path of the variable map, or NULL."""
+    return text_at(_g.mma_vars, *path)
 
 
 # Rows from before MMA have a type and a status, and no mode or pipeline status.
@@ -90,8 +91,8 @@ _COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "content_type": _var("outputs", "content_type"),
     "width": _var("outputs", "width").cast(Integer),
     "height": _var("outputs", "height").cast(Integer),
-    "cost": func.coalesce(_g.meta.op("->>", return_type=Text())(literal_column("'cost'")).cast(Integer), literal_column("0")),
-    "failure": _g.meta.op("->")(literal_column("'failure'")),
+    "cost": func.coalesce(text_at(_g.meta, "cost").cast(Integer), literal_column("0")),
+    "failure": json_at(_g.meta, "failure"),
     "created_at": _g.created_at,
     "updated_at": _g.updated_at,
     "vars": _g.mma_vars.op("-")(literal_column("'meta'")),

@@ -11,6 +11,7 @@ from mina_gql.domain.pipeline import EventType
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import LedgerRow, MmaEvent
 from mina_gql.mega.pages import Pages
+from mina_gql.mega.phrases import json_at, text_at
 
 
 class EventRow(NamedTuple):
@@ -24,19 +25,20 @@ class EventRow(NamedTuple):
     created_at: Timestamp
 
 
+_type = text_at(LedgerRow.meta, "event_type")
 _SELECT = select(
     LedgerRow.id,
     LedgerRow.pass_id,
-    LedgerRow.meta.op("->>", return_type=Text())(literal_column("'event_type'")),
+    _type,
     LedgerRow.generation_id,
-    func.coalesce(LedgerRow.meta.op("->")(literal_column("'payload'")), literal_column("'{}'::jsonb")),
+    func.coalesce(json_at(LedgerRow.meta, "payload"), literal_column("'{}'::jsonb")),
     LedgerRow.created_at,
 ).where(recorded_as(MmaEvent), LedgerRow.deleted_at.is_(None))
 _OF_PASS = _SELECT.where(LedgerRow.pass_id == bindparam("pass_id"))
 
 OF_PASS = Pages(_OF_PASS, EventRow, LedgerRow.created_at, LedgerRow.id)
 OF_PASS_AND_TYPES = Pages(
-    _OF_PASS.where(LedgerRow.meta.op("->>", return_type=Text())(literal_column("'event_type'")) == func.any(bindparam("types"))),
+    _OF_PASS.where(_type == func.any(bindparam("types"))),
     EventRow,
     LedgerRow.created_at,
     LedgerRow.id,

@@ -30,6 +30,12 @@ class RememberedRefund(NamedTuple):
 
 
 # The condition on mg_ref_type is the index's own.
+_BOOKED_ELSEWHERE = text("""
+    select 1 from mega_generations
+    where mg_ref_type in ('shopify_order', 'shopify_refund') and mg_ref_id = :order_id and mg_record_type = 'credit_transaction'
+      and mg_delta > 0 and mg_id !~ '^credit_transaction:shopify(_refund)?:[^:]+:[^:]+$'
+    limit 1
+""")
 _OF_ORDER = text("""
     select mg_pass_id, mg_ref_type, split_part(mg_id, ':', 3), split_part(mg_id, ':', 4),
       abs(mg_delta) + coalesce((mg_meta ->> 'shortfall')::int, 0), (mg_meta ->> 'quantity')::int
@@ -58,6 +64,11 @@ async def lock_order(session: AsyncSession, order_id: str) -> None:
 async def of_order(session: AsyncSession, order_id: str) -> list[OrderEntry]:
     """Every ledger row of an order, whichever Pass it stands with: what it gave, then what was asked back."""
     return [OrderEntry(*row) for row in await session.execute(_OF_ORDER, {"order_id": order_id})]
+
+
+async def booked_elsewhere(session: AsyncSession, order_id: str) -> bool:
+    """Whether an order was credited before these tables were ours: by a row of another shape."""
+    return (await session.execute(_BOOKED_ELSEWHERE, {"order_id": order_id})).first() is not None
 
 
 async def remember_refund(session: AsyncSession, order_id: str, refund: RememberedRefund) -> None:

@@ -1,25 +1,17 @@
-"""Generation rows at work: accept, lease, progress, end. Every write of a run is conditional on its lease (DESIGN section 6)."""
+"""Generation rows at work: lease, progress, end. Every write of a run is conditional on its lease (DESIGN section 6)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, cast, func, literal_column, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.domain.pipeline import DEADLINES, LEASE, QUEUE_DEADLINE, GenerationKind, GenerationStatus
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.generations.archive import STATUS
 from mina_gql.mega.models import Generation, LedgerRow
-
-
-class Accepted(NamedTuple):
-    """A generation as its accepting transaction finds it again: for idempotency."""
-
-    id: str
-    pass_id: str
-    input_hash: str | None
+from mina_gql.mega.phrases import rfc3339
 
 
 class Claim(NamedTuple):
@@ -30,7 +22,6 @@ class Claim(NamedTuple):
     pass_id: str
     mode: str
     status: str
-    cost: int
     attempts: int
     vars: dict[str, Any]
     seconds_left: float
@@ -49,27 +40,23 @@ class Ending(NamedTuple):
 class ProgressRow(NamedTuple):
     """What a subscriber follows: everything recorded so far of one generation."""
 
-    id: str
     pass_id: str
     status: str
-    error: str | None
     messages: orjson.Fragment
     statuses: orjson.Fragment
-    failure: orjson.Fragment | None
-    cost: int
     updated_at: Timestamp
 
 
 _IN_FLIGHT = "mg_record_type = 'generation' and mg_mma_status not in ('done', 'error')"
+_HELD = f"mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease"
+_UNHELD = f"{_IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()"
+_DEADLINE = "case mg_mma_mode when 'video' then cast(:video_deadline as float) else cast(:still_deadline as float) end"
 
 # The last seq of messages and statuses together; appends take the next one under the row's lock.
 _SEQ = """greatest(0, coalesce((mg_mma_vars #>> '{userMessages,scan_lines,-1,seq}')::int, 0),
   coalesce((mg_mma_vars #>> '{userMessages,final_line,seq}')::int, 0), coalesce((mg_mma_vars #>> '{statuses,-1,seq}')::int, 0))"""
 # Never before an earlier record of the row, even where the clock steps back.
-_AT = """to_char(greatest(clock_timestamp(), mg_updated_at) at time zone 'utc', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.MS"Z"')"""
-
-
-_ACCEPTED_AT = """to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+_AT = rfc3339("greatest(clock_timestamp(), mg_updated_at)")
 
 
 def _patched(patches: Mapping[tuple[str, ...], Any]) -> tuple[str, dict[str, Any]]:
@@ -89,14 +76,10 @@ def _appended(vars_: str, path: Sequence[str], item: str) -> str:
 
 PROGRESS = Query(
     select(
-        LedgerRow.id,
         LedgerRow.pass_id,
         STATUS,
-        LedgerRow.error,
         LedgerRow.mma_vars["userMessages"],
         LedgerRow.mma_vars["statuses"],
-        LedgerRow.meta["failure"],
-        LedgerRow.meta["cost"].as_integer(),
         LedgerRow.updated_at,
     ).where(recorded_as(Generation), LedgerRow.deleted_at.is_(None), LedgerRow.id == bindparam("id"))
 )
@@ -106,36 +89,34 @@ _CLAIM = text(f"""
       'lease', cast(:lease as text), 'lease_until', clock_timestamp() + make_interval(secs => :lease_seconds),
       'attempts', coalesce((mg_meta ->> 'attempts')::int, 0) + 1,
       'first_started_at', coalesce(mg_meta -> 'first_started_at', to_jsonb(clock_timestamp())))
-    where mg_id = :id and {_IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()
-    returning mg_id, substr(mg_id, 12), mg_pass_id, mg_mma_mode, mg_mma_status, coalesce((mg_meta ->> 'cost')::int, 0),
+    where mg_id = :id and {_UNHELD}
+    returning mg_id, substr(mg_id, 12), mg_pass_id, mg_mma_mode, mg_mma_status,
       (mg_meta ->> 'attempts')::int, mg_mma_vars,
       extract(epoch from (mg_meta ->> 'first_started_at')::timestamptz - clock_timestamp())::float +
-        case mg_mma_mode when 'video' then cast(:video_deadline as float) else cast(:still_deadline as float) end
+        {_DEADLINE}
 """).columns(mg_mma_vars=LedgerRow.mma_vars.type)
 
 _RENEW = text(f"""
     update mega_generations set mg_meta = mg_meta || jsonb_build_object('lease_until', clock_timestamp() + make_interval(secs => :lease_seconds))
-    where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease
+    where {_HELD}
     returning mg_id
 """)
 
 # Handing back is no crash: the attempt is not counted.
 _RELEASE = text(f"""
     update mega_generations set mg_meta = mg_meta - 'lease' - 'lease_until' || jsonb_build_object('attempts', (mg_meta ->> 'attempts')::int - 1)
-    where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease
+    where {_HELD}
 """)
 
-_HOLD = text(
-    f"select 1 from mega_generations where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease for no key update"
-)
+_HOLD = text(f"select 1 from mega_generations where {_HELD} for no key update")
 
-_OVERDUE = """(mg_meta ? 'first_started_at' and (mg_meta ->> 'first_started_at')::timestamptz + make_interval(secs =>
-    case mg_mma_mode when 'video' then cast(:video_deadline as float) else cast(:still_deadline as float) end) < clock_timestamp()
+_OVERDUE = f"""(mg_meta ? 'first_started_at' and (mg_meta ->> 'first_started_at')::timestamptz + make_interval(secs =>
+    {_DEADLINE}) < clock_timestamp()
   or not mg_meta ? 'first_started_at' and mg_created_at + make_interval(secs => :queue_deadline) < clock_timestamp())"""
 
 _STRANDED = text(f"""
     select mg_id, {_OVERDUE} from mega_generations
-    where {_IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()
+    where {_UNHELD}
     order by mg_created_at limit 500
 """)
 
@@ -143,25 +124,6 @@ _DEADLINES = {
     "still_deadline": DEADLINES[GenerationKind.STILL].total_seconds(),
     "video_deadline": DEADLINES[GenerationKind.VIDEO].total_seconds(),
 }
-
-
-async def insert(session: AsyncSession, generation: Generation) -> None:
-    """Record an accepted generation, QUEUED with seq 1. A second one of the same id raises IntegrityError."""
-    queued = func.jsonb_build_object("seq", 1, "status", GenerationStatus.QUEUED.value, "at", literal_column(_ACCEPTED_AT))
-    vars_ = cast(generation.mma_vars, JSONB)
-    generation.mma_vars = func.jsonb_set(vars_, literal_column("'{statuses}'"), func.jsonb_build_array(queued))
-    session.add(generation)
-    await session.flush()
-
-
-async def find_accepted(session: AsyncSession, generation: str) -> Accepted | None:
-    """The generation (mg_id) of an idempotency key, if an earlier call made it; soft-deleted ones count."""
-    row = (
-        await session.execute(
-            select(LedgerRow.id, LedgerRow.pass_id, LedgerRow.meta["input_hash"].astext).where(LedgerRow.id == generation)
-        )
-    ).one_or_none()
-    return None if row is None else Accepted(*row)
 
 
 async def claim(session: AsyncSession, generation: str, lease: str) -> Claim | None:
@@ -201,10 +163,10 @@ async def advance(
     patches: Mapping[tuple[str, ...], Any] | None = None,
     status: GenerationStatus | None = None,
     line: str | None = None,
-) -> int | None:
+) -> bool:
     """Append to a running generation in one UPDATE: patches of the variable map, a status, a line, in this order.
 
-    Gives the last seq afterwards, or None when the lease is lost. The map is never written back whole.
+    False when the lease is lost. The map is never written back whole.
     """
     vars_, values = _patched(patches or {})
     seq = _SEQ
@@ -220,45 +182,42 @@ async def advance(
         values["line"] = line
     sets = f"mg_mma_vars = {vars_}" + (", mg_mma_status = :status" if status is not None else "")
     statement = text(f"""
-        update mega_generations set {sets} where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease
-        returning {_SEQ}
+        update mega_generations set {sets} where {_HELD}
+        returning mg_id
     """)
-    row = (await session.execute(statement, {"id": generation, "lease": lease, **values})).first()
-    return None if row is None else int(row[0])
+    return (await session.execute(statement, {"id": generation, "lease": lease, **values})).first() is not None
 
 
-async def finish(
-    session: AsyncSession,
-    generation: str,
-    lease: str,
-    ending: Ending,
-    *,
-    patches: Mapping[tuple[str, ...], Any],
-    final_line: str,
-) -> int | None:
-    """End a running generation in DONE: its last line, its end, its columns, in one UPDATE. None when the lease is lost."""
-    vars_, values = _patched(patches)
+async def finish(session: AsyncSession, generation: str, lease: str, ending: Ending, *, final_line: str) -> bool:
+    """End a running generation in DONE: its last line, its end, its columns, in one UPDATE. False when the lease is lost."""
     line = f"jsonb_build_object('seq', {_SEQ} + 1, 'text', cast(:line as text), 'stage', 'done', 'at', {_AT})"
-    vars_ = f"jsonb_set({vars_}, '{{userMessages,final_line}}', {line})"
+    vars_ = f"jsonb_set(mg_mma_vars, '{{userMessages,final_line}}', {line})"
     vars_ = _appended(vars_, ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 2, 'status', 'done', 'at', {_AT})")
     statement = text(f"""
         update mega_generations set mg_mma_vars = {vars_}, mg_mma_status = 'done', mg_status = 'succeeded', mg_prompt = :prompt,
           mg_output_url = :output_url, mg_output_key = :output_key, mg_provider = :provider, mg_model = :model,
           mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int, mg_meta = mg_meta - 'lease' - 'lease_until'
-        where mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease
-        returning {_SEQ}
+        where {_HELD}
+        returning mg_id
     """)
-    row = (
-        await session.execute(statement, {"id": generation, "lease": lease, "line": final_line, **values, **ending._asdict()})
-    ).first()
-    return None if row is None else int(row[0])
+    return (
+        await session.execute(statement, {"id": generation, "lease": lease, "line": final_line, **ending._asdict()})
+    ).first() is not None
 
 
 _LOCK_TO_FAIL = text(f"""
-    select mg_pass_id, coalesce((mg_meta ->> 'cost')::int, 0) from mega_generations
+    select mg_pass_id, coalesce((mg_meta ->> 'refundable')::int, (mg_meta ->> 'cost')::int, 0) from mega_generations
     where mg_id = :id and {_IN_FLIGHT} and (cast(:lease as text) is null or mg_meta ->> 'lease' = :lease)
     for no key update
 """)
+
+_LOCK_IN_FLIGHT = text(f"""
+    select mg_id, coalesce((mg_meta ->> 'refundable')::int, (mg_meta ->> 'cost')::int, 0) from mega_generations
+    where mg_pass_id = :pass_id and {_IN_FLIGHT} order by mg_id for no key update
+""")
+_CAP_REFUND = text(
+    "update mega_generations set mg_meta = mg_meta || jsonb_build_object('refundable', cast(:refundable as int)) where mg_id = :id"
+)
 
 _FAILED = _appended("mg_mma_vars", ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 1, 'status', 'error', 'at', {_AT})")
 _FAIL = text(f"""
@@ -266,12 +225,11 @@ _FAIL = text(f"""
       mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int,
       mg_meta = mg_meta - 'lease' - 'lease_until' || jsonb_build_object('failure', cast(:failure as jsonb))
     where mg_id = :id
-    returning {_SEQ}
 """)
 
 
 async def lock_to_fail(session: AsyncSession, generation: str, lease: str | None) -> tuple[str, int] | None:
-    """Lock an unfinished generation to end it in ERROR: its Pass and cost, or None when it has ended or the lease is lost.
+    """Lock an unfinished generation to end it in ERROR: its Pass and what it gives back; None when it has ended or the lease is lost.
 
     Without a lease (a deadline, a cancel) whoever holds it loses it. The caller has locked the customer first.
     """
@@ -279,10 +237,19 @@ async def lock_to_fail(session: AsyncSession, generation: str, lease: str | None
     return None if row is None else (row[0], row[1])
 
 
-async def fail(session: AsyncSession, generation: str, code: str, failure: Mapping[str, Any]) -> int:
+async def fail(session: AsyncSession, generation: str, code: str, failure: Mapping[str, Any]) -> None:
     """End a locked generation in ERROR. `failure` is what people are told of it."""
-    row = (await session.execute(_FAIL, {"id": generation, "code": code, "failure": orjson.dumps(failure).decode()})).one()
-    return int(row[0])
+    await session.execute(_FAIL, {"id": generation, "code": code, "failure": orjson.dumps(failure).decode()})
+
+
+async def lock_in_flight(session: AsyncSession, pass_id: str) -> list[tuple[str, int]]:
+    """Lock the unfinished generations of a Pass, in id order: each with what it would give back if it failed."""
+    return [(row[0], row[1]) for row in await session.execute(_LOCK_IN_FLIGHT, {"pass_id": pass_id})]
+
+
+async def cap_refund(session: AsyncSession, generation: str, refundable: int) -> None:
+    """Let an unfinished generation give back no more than this."""
+    await session.execute(_CAP_REFUND, {"id": generation, "refundable": refundable})
 
 
 async def pass_of(session: AsyncSession, generation: str) -> str | None:

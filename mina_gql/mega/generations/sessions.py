@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Text, bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import LedgerRow, Session
 from mina_gql.mega.pages import Pages
+from mina_gql.mega.phrases import json_at, rfc3339, text_at
 
 
 class SessionRow(NamedTuple):
@@ -38,8 +39,8 @@ _SELECT = select(
     LedgerRow.platform,
     LedgerRow.title,
     LedgerRow.client_version,
-    LedgerRow.meta.op("->>", return_type=Text())(literal_column("'ended_at'")),
-    func.coalesce(LedgerRow.meta.op("->")(literal_column("'client'")), literal_column("'{}'::jsonb")),
+    text_at(LedgerRow.meta, "ended_at"),
+    func.coalesce(json_at(LedgerRow.meta, "client"), literal_column("'{}'::jsonb")),
     LedgerRow.created_at,
 ).where(recorded_as(Session), LedgerRow.deleted_at.is_(None))
 
@@ -58,10 +59,7 @@ async def insert_if_new(session: AsyncSession, mg_id: str, values: dict[str, Any
 
 async def end(session: AsyncSession, mg_id: str, pass_id: str) -> None:
     """Note the end of a visit, once; the caller has checked that it exists."""
-    at = func.to_jsonb(
-        func.to_char(func.timezone("utc", func.clock_timestamp()), literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""))
-    )
-    ended = func.jsonb_build_object(literal_column("'ended_at'"), at)
+    ended = func.jsonb_build_object(literal_column("'ended_at'"), literal_column(rfc3339("clock_timestamp()")))
     await session.execute(
         update(LedgerRow)
         .where(LedgerRow.id == mg_id, LedgerRow.pass_id == pass_id, ~LedgerRow.meta.has_key("ended_at"))

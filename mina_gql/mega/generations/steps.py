@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, func, literal_column, select, text
+from sqlalchemy import Integer, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from mina_gql.domain.pipeline import StepStatus
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import LedgerRow, MmaStep
+from mina_gql.mega.phrases import rfc3339, text_at
 
 
 class StepRow(NamedTuple):
@@ -39,17 +40,11 @@ class Checkpoint(NamedTuple):
     """One step as a run that takes over sees it. `sent` and `prediction_id` are kept for paid calls."""
 
     id: str
-    step_no: int
     step_type: str
     position: int
     status: str
-    output: dict[str, Any]
     sent: bool
     prediction_id: str | None
-
-
-def _payload(*path: str) -> ColumnElement[str]:
-    return LedgerRow.payload.op("#>>", return_type=Text())(literal_column("'{" + ",".join(path) + "}'"))
 
 
 _SELECT = select(
@@ -65,11 +60,11 @@ _SELECT = select(
     LedgerRow.input_tokens,
     LedgerRow.output_tokens,
     LedgerRow.error,
-    _payload("timing", "started_at"),
-    _payload("timing", "ended_at"),
-    _payload("input", "ctx_key"),
-    _payload("input", "ctx_version").cast(Integer),
-    _payload("input", "ctx_id"),
+    text_at(LedgerRow.payload, "timing", "started_at"),
+    text_at(LedgerRow.payload, "timing", "ended_at"),
+    text_at(LedgerRow.payload, "input", "ctx_key"),
+    text_at(LedgerRow.payload, "input", "ctx_version").cast(Integer),
+    text_at(LedgerRow.payload, "input", "ctx_id"),
     LedgerRow.created_at,
 ).where(recorded_as(MmaStep), LedgerRow.deleted_at.is_(None))
 
@@ -85,19 +80,11 @@ BY_IDS = Query(
 )
 
 _CHECKPOINTS = text("""
-    select mg_id, mg_step_no, mg_step_type, coalesce((mg_meta ->> 'index')::int, 0), mg_status,
-      coalesce(mg_payload -> 'output', '{}'), mg_meta ? 'sent_at', mg_meta ->> 'prediction_id'
+    select mg_id, mg_step_type, coalesce((mg_meta ->> 'index')::int, 0), mg_status, mg_meta ? 'sent_at', mg_meta ->> 'prediction_id'
     from mega_generations where mg_generation_id = :generation_id and mg_record_type = 'mma_step' order by mg_step_no
-""").columns(
-    mg_id=LedgerRow.id.type,
-    mg_step_no=Integer(),
-    mg_step_type=Text(),
-    index=Integer(),
-    mg_status=Text(),
-    output=LedgerRow.payload.type,
-)
+""")
 
-_NOW = """to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.MS"Z"')"""
+_NOW = rfc3339("clock_timestamp()")
 
 # The caller holds the generation's row lock, so the next number is free (no gaps, no doubles).
 _START = text(f"""

@@ -8,17 +8,16 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from mina_gql.domain.assets import EXTENSIONS, OUTPUTS
 from mina_gql.domain.errors import AssetRejected, GenerationFailed
 from mina_gql.domain.passes import owner_tag
 from mina_gql.domain.pipeline import FailureCode, GenerationStatus, friendly_line, plain_text
 from mina_gql.domain.ports import CaptionRequest, MediaRequest, Picture, StorageError, Usage, WriteRequest
-from mina_gql.services.assets import OUTPUTS
 from mina_gql.services.pipeline.lines import line_for
 from mina_gql.services.pipeline.work import Call, Outcome, PaidCall, Patches, Work
 
 CAPTION_CHARS = 2_000
 PROMPT_CHARS = 4_000
-MEDIA_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "video/mp4": "mp4"}
 
 PROMPT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -226,7 +225,7 @@ async def still_generate(work: Work) -> list[Call]:
         if call.prediction_id is None:
             await call.sent()
         media = await model.generate(request, prediction_id=call.prediction_id, accepted=call.accepted)
-        key = _output_key(work, MEDIA_EXTENSIONS[media.content_type])
+        key = _output_key(work, EXTENSIONS[media.content_type])
         await tools.store.write(key, media.data, media.content_type)
         url = tools.store.public_url(key)
         outputs = {

@@ -15,7 +15,7 @@ from mina_gql.mega.database import Database, Transaction
 from mina_gql.mega.generations import purchases
 from mina_gql.mega.generations.purchases import RememberedRefund
 from mina_gql.services.config import ConfigService
-from mina_gql.services.credits import post
+from mina_gql.services.credits import CreditService, post
 from mina_gql.services.shopify_orders.attribution import lock_buyer, lock_heir
 
 MAX_DAYS = 60
@@ -43,18 +43,24 @@ class ReconcileReport:
 
 
 class ShopifyOrderService:
-    """Books orders and refunds. `shop` is None where no Admin token is set."""
+    """Books orders and refunds. `shop` is None where no Admin token is set; `ledger` wakes those who follow a balance."""
 
-    def __init__(self, database: Database, config: ConfigService, shop: ShopifyAdmin | None) -> None:
+    def __init__(
+        self, database: Database, config: ConfigService, shop: ShopifyAdmin | None, ledger: CreditService | None = None
+    ) -> None:
         self._database = database
         self._config = config
         self._shop = shop
+        self._ledger = ledger
 
     async def receive(self, topic: str, payload: object) -> Booked:
         """Book what a webhook tells. Raises ShopifyPayloadError, and DatabaseAway: then nothing was kept."""
         if topic == "refunds/create":
             return await self.book_refund(shopify.parse_refund(payload))
-        return await self.book_order(shopify.parse_order(payload, topic))
+        try:
+            return await self.book_order(shopify.parse_order(payload, topic))
+        except InvalidInput as error:  # more than a Pass can hold: sending it again would not help
+            raise ShopifyPayloadError(error.message) from error
 
     async def book_order(self, order: Order) -> Booked:
         """Credit what a paid order gives and was not given yet, and take back what was refunded or cancelled."""
@@ -65,7 +71,8 @@ class ShopifyOrderService:
         skus: dict[str, Any] = runtime.values["shopify.sku_map"]
         async with self._database.begin() as session:
             books = await _open_books(session, order.id)
-            credited = await _credit(session, order, books, skus, runtime.days_valid) if order.paid else 0
+            credits_now = order.paid and not await purchases.booked_elsewhere(session, order.id)
+            credited = await _credit(session, order, books, skus, runtime.days_valid) if credits_now else 0
             refunds = order.all_refunds() if any(line.matcha(skus) for line in order.lines) else ()
             if credited:
                 kept = await purchases.remembered_refunds(session, order.id)
@@ -73,7 +80,7 @@ class ShopifyOrderService:
             clawed_back = await _take_back(session, books, refunds, skus)
         if order.paid:
             _alert_of_worthless(order, skus)
-        return Booked(credited, clawed_back)
+        return await self._told(books, Booked(credited, clawed_back))
 
     async def book_refund(self, refund: Refund) -> Booked:
         """Take back what a refund names, or remember it where its payment has not come yet."""
@@ -83,7 +90,8 @@ class ShopifyOrderService:
         runtime = await self._config.runtime()
         async with self._database.begin() as session:
             books = await _open_books(session, refund.order_id)
-            return Booked(0, await _take_back(session, books, [refund], runtime.values["shopify.sku_map"]))
+            clawed_back = await _take_back(session, books, [refund], runtime.values["shopify.sku_map"])
+        return await self._told(books, Booked(0, clawed_back))
 
     async def reconcile(self, days: int) -> ReconcileReport:
         """Read the shop's orders of the last days and book what was missed. Twice changes nothing.
@@ -107,6 +115,12 @@ class ShopifyOrderService:
             report.credited += booked.credited
             report.clawed_back += booked.clawed_back
         return report
+
+    async def _told(self, books: OrderBooks, booked: Booked) -> Booked:
+        """What was booked, after waking those who follow the balance that it changed."""
+        if booked != Booked() and self._ledger is not None and books.pass_id is not None:
+            await self._ledger.changed(books.pass_id)
+        return booked
 
 
 async def _open_books(session: Transaction, order_id: str) -> OrderBooks:
@@ -164,6 +178,7 @@ async def _claw_back(session: Transaction, books: OrderBooks, refund: Refund, li
     if entry.meta["shortfall"]:
         log.warning("shopify: refund of spent matcha", order=refund.order_id, refund=refund.id, missing=entry.meta["shortfall"])
     await post(session, locked, entry)
+    books.pass_id = locked.id  # who holds by now what the order gave
     return -entry.delta
 
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from jwks_server import JwksServer
-from sign_ins import ELLIPTIC, ISSUER, Clock, public_jwk
 
 from mina_gql.adapters.supabase_jwt import SupabaseTokens
+from tests.adapters.supabase_jwt.jwks_server import JwksServer
+from tests.adapters.supabase_jwt.sign_ins import ELLIPTIC, ISSUER, Clock, public_jwk
 
 
 @pytest.fixture

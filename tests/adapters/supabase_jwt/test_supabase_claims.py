@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sign_ins import ISSUER, NOW, SECRET, SUB, claims, legacy, legacy_tokens, login, refusal
 
 from mina_gql.adapters.supabase_jwt import SupabaseTokens, keys, sign_development_token
+from tests.adapters.supabase_jwt.sign_ins import ISSUER, NOW, SECRET, SUB, claims, legacy, legacy_tokens, login, refusal
 
 WRONG = {
     "no issuer": claims(iss=...),

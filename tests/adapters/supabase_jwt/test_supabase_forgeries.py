@@ -8,8 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwks_server import JwksServer
-from sign_ins import (
+
+from mina_gql.adapters.supabase_jwt import SupabaseTokens
+from mina_gql.domain.errors import Unauthenticated
+from mina_gql.domain.ports import TokenVerifier
+from tests.adapters.supabase_jwt.jwks_server import JwksServer
+from tests.adapters.supabase_jwt.sign_ins import (
     ELLIPTIC,
     ISSUER,
     JSON,
@@ -29,10 +33,6 @@ from sign_ins import (
     segment,
     signed,
 )
-
-from mina_gql.adapters.supabase_jwt import SupabaseTokens
-from mina_gql.domain.errors import Unauthenticated
-from mina_gql.domain.ports import TokenVerifier
 
 
 def test_it_is_a_token_verifier():

@@ -9,9 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwks_server import JwksServer
 from jwt.algorithms import RSAAlgorithm
-from sign_ins import (
+
+from mina_gql.adapters.supabase_jwt import SupabaseTokens, keys
+from mina_gql.domain.errors import Unauthenticated
+from tests.adapters.supabase_jwt.jwks_server import JwksServer
+from tests.adapters.supabase_jwt.sign_ins import (
     ELLIPTIC,
     ISSUER,
     JSON,
@@ -29,9 +32,6 @@ from sign_ins import (
     segment,
     signed,
 )
-
-from mina_gql.adapters.supabase_jwt import SupabaseTokens, keys
-from mina_gql.domain.errors import Unauthenticated
 
 WEAK_RSA = rsa.generate_private_key(65537, 1024)
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sign_ins import JSON, NOW, SUB, claims, legacy, legacy_tokens, login, refusal
 
 from mina_gql.domain.errors import Unauthenticated
 from mina_gql.domain.passes import Login
+from tests.adapters.supabase_jwt.sign_ins import JSON, NOW, SUB, claims, legacy, legacy_tokens, login, refusal
 
 
 def entry(*methods: str) -> list[dict[str, Any]]:

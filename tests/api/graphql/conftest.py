@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from graphql_world import Api, World, make_world
-from studio import opened, seeded, studio
 
 from mina_gql.api.graphql import schema
 from mina_gql.api.graphql.engine import Engine
+from tests.api.graphql.graphql_world import Api, World, make_world
+from tests.studio import opened, seeded, studio
 
 __all__ = ["seeded", "studio"]
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 from starlette.requests import HTTPConnection
-from studio import BRIEF, PNG, Studio
 
 from mina_gql.api.errors import graphql_error
 from mina_gql.api.graphql.context import Context, ContextFactory
@@ -15,6 +14,7 @@ from mina_gql.api.graphql.engine import Engine
 from mina_gql.domain.errors import GenerationFailed
 from mina_gql.domain.passes import Caller
 from mina_gql.services.sessions import NewSession
+from tests.studio import BRIEF, PNG, Studio
 
 REQUEST = "r"
 

@@ -4,10 +4,10 @@ from base64 import urlsafe_b64encode
 from dataclasses import replace
 
 import pytest
-from graphql_world import code
-from studio import BRIEF, counted
 
 from mina_gql.services.sessions import NewSession
+from tests.api.graphql.graphql_world import code
+from tests.studio import BRIEF, counted
 
 LISTINGS = ["generations", "creditTransactions", "events", "sessions"]
 

@@ -3,8 +3,9 @@
 import random
 
 import pytest
-from graphql_world import FIELDS
-from studio import counted
+
+from tests.api.graphql.graphql_world import FIELDS
+from tests.studio import counted
 
 
 def shapes(inner: str) -> list[str]:

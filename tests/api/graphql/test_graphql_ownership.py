@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 from graphql import GraphQLInputObjectType, get_named_type
-from graphql_world import World
 
 from mina_gql.api.graphql import schema
 from mina_gql.domain.passes import Caller
+from tests.api.graphql.graphql_world import World
 
 CREATE = """mutation($input: CreateInput!) { create(input: $input) {
     generation { id } pass { id } replayed userErrors { code message field } } }"""

@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from graphql_world import FIELDS, code
 
 from mina_gql.api.graphql.enums import EventType, FailureCode, GenerationStatus, StepStatus
+from tests.api.graphql.graphql_world import FIELDS, code
 
 
 async def test_json_is_passed_through_as_it_is_kept(world):

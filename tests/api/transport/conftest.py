@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 import uvicorn
-from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from transport_toy import World, make_schema
 
 from mina_gql.api.graphql.engine import Engine
 from mina_gql.api.graphql.http import GraphQLHTTP
 from mina_gql.api.graphql.websocket import GraphQLWebSocket
+from tests.api.transport.transport_toy import World, make_schema
 
 ASK = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"}
 
@@ -66,7 +65,7 @@ async def host() -> AsyncIterator[Host]:
 async def toy(host: Host) -> Toy:
     world = World()
     engine = Engine(make_schema(), timeout=5)
-    http = GraphQLHTTP(engine, world.make_context, ide=HTMLResponse("<h1>IDE</h1>"), heartbeat=0.05)
+    http = GraphQLHTTP(engine, world.make_context, heartbeat=0.05)
     sockets = GraphQLWebSocket(engine, world.make_context)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,10 +1,10 @@
 """Documents are prepared once, kept within bounds, and shared."""
 
 import pytest
-from transport_toy import make_schema
 
 from mina_gql.api.graphql.documents import Documents, RequestRefused
 from mina_gql.api.graphql.limits import Limits
+from tests.api.transport.transport_toy import make_schema
 
 SCHEMA = make_schema()._schema
 
@@ -30,6 +30,13 @@ def test_large_documents_take_the_room_of_many() -> None:
     for n in range(50):
         documents.prepare(f"query Q{n} {{ " + "hello " * 95 + "}")
         assert len(documents) <= 3
+
+
+def test_padded_documents_take_the_room_of_their_text() -> None:
+    documents = Documents(SCHEMA, Limits())
+    for n in range(200):
+        documents.prepare(f"{{ hello }} # {n} " + " " * 250_000)
+        assert len(documents) <= 30
 
 
 def test_refused_documents_are_not_kept() -> None:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from conftest import Toy
 from structlog.testing import capture_logs
-from transport_toy import FAILURES, SECRET
 
 from mina_gql.api.errors import CODES, SORRY, http_error
 from mina_gql.domain import errors
+from tests.api.transport.conftest import Toy
+from tests.api.transport.transport_toy import FAILURES, SECRET
 
 
 @pytest.mark.parametrize(

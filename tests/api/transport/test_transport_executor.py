@@ -6,9 +6,9 @@ import pytest
 import strawberry
 from graphql import execute, parse
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-from transport_toy import make_schema
 
 from mina_gql.api.graphql.executor import PlainExecutor, plain_fields
+from tests.api.transport.transport_toy import make_schema
 
 
 class Row:

@@ -5,9 +5,9 @@ import re
 
 import aiohttp
 import pytest
-from conftest import ASK, Toy
 
 from mina_gql.domain.errors import Throttled, Unauthenticated
+from tests.api.transport.conftest import ASK, Toy
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -124,10 +124,8 @@ async def test_the_body_is_counted_while_it_comes(toy: Toy) -> None:
             pass  # the server has hung up while the client was still sending
 
 
-async def test_get_is_for_browsers_only(toy: Toy) -> None:
+async def test_graphql_is_spoken_by_post_alone(toy: Toy) -> None:
     async with aiohttp.ClientSession() as client:
-        async with client.get(toy.url, headers={"Accept": "text/html,*/*;q=0.8"}) as page:
-            assert (page.status, await page.text()) == (200, "<h1>IDE</h1>")
         for method in ("GET", "PUT", "DELETE", "HEAD"):
             async with client.request(method, f"{toy.url}?query={{hello}}", headers={"Accept": JSON}) as answer:
                 assert (answer.status, answer.headers["Allow"]) == (405, "POST")

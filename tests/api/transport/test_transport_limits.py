@@ -2,11 +2,11 @@
 
 import pytest
 from graphql import get_introspection_query, parse
-from transport_toy import make_schema
 
 from mina_gql.api.graphql.documents import Documents, RequestRefused
 from mina_gql.api.graphql.limits import Limits, Walk, check_cost
 from mina_gql.domain.errors import LimitExceeded
+from tests.api.transport.transport_toy import make_schema
 
 SCHEMA = make_schema()._schema
 LIMITS = Limits()

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import aiohttp
 import pytest
-from conftest import Host
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -13,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from mina_gql.api.origin import OriginGuard, normal_origin
+from tests.api.transport.conftest import Host
 
 STUDIO = "https://studio.example"
 

@@ -5,9 +5,9 @@ import json
 
 import aiohttp
 import pytest
-from conftest import Toy
 
 from mina_gql.api.graphql.sse import EventStreams
+from tests.api.transport.conftest import Toy
 
 STREAM = {"Accept": "text/event-stream"}
 NEXT = "event: next\ndata: "
@@ -125,3 +125,24 @@ async def test_a_slow_reader_slows_its_source(toy: Toy) -> None:
     assert toy.world.produced == 1
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_a_stream_ends_with_the_token_it_was_asked_for_with() -> None:
+    """Without `complete`: the client asks again, and is told then that it must sign in."""
+    sent: list[dict] = []
+    streams = EventStreams(heartbeat=60)
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def never() -> dict:
+        await asyncio.Event().wait()
+        return {}
+
+    async def results():
+        await asyncio.Event().wait()
+        yield
+
+    await asyncio.wait_for(streams.serve(never, send, [], results(), "request", expires_in=0.01), 5)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}

@@ -5,13 +5,13 @@ import json
 import time
 
 import pytest
-from conftest import Toy
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from mina_gql.api.graphql.websocket import Session, Socket
+from mina_gql.api.graphql.websocket import Admission, Socket
 from mina_gql.domain.errors import Forbidden, Unauthenticated
+from tests.api.transport.conftest import Toy
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 INIT = {"type": "connection_init"}
@@ -208,7 +208,7 @@ async def test_each_operation_and_each_event_has_a_context_of_its_own(toy: Toy) 
 
 @pytest.mark.parametrize("refusal", [Unauthenticated("The token does not hold."), Forbidden("Not here.")])
 async def test_a_socket_that_is_not_let_in_is_closed_with_4403(toy: Toy, refusal: Exception) -> None:
-    async def refuse(_connection, _params) -> Session:
+    async def refuse(_connection, _params) -> Admission:
         raise refusal
 
     toy.sockets.authorise = refuse
@@ -218,7 +218,7 @@ async def test_a_socket_that_is_not_let_in_is_closed_with_4403(toy: Toy, refusal
 
 
 async def test_a_gate_that_breaks_is_closed_with_4500_and_leaks_nothing(toy: Toy) -> None:
-    async def break_down(_connection, _params) -> Session:
+    async def break_down(_connection, _params) -> Admission:
         raise RuntimeError("hunter2")
 
     toy.sockets.authorise = break_down
@@ -238,8 +238,8 @@ async def test_a_caller_who_is_not_let_in_any_more_is_closed_with_4403(toy: Toy)
 
 @pytest.mark.parametrize("left", [0.05, -1])
 async def test_a_socket_ends_with_its_token(toy: Toy, left: float) -> None:
-    async def let_in(_connection, _params) -> Session:
-        return Session(expires_at=time.time() + left)
+    async def let_in(_connection, _params) -> Admission:
+        return Admission(expires_at=time.time() + left)
 
     toy.sockets.authorise = let_in
     async with dial(toy) as socket:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from mina_gql.adapters.ai.offline.palette import Rgb, lightness, toned
 
@@ -171,11 +171,6 @@ def framed(picture: Image.Image, width: int, height: int) -> Image.Image:
     ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height - 1), round(border * 0.55) * _OVER, fill=255)
     card.putalpha(shape.resize(size, Image.Resampling.LANCZOS))
     return card
-
-
-def softened(figure: Image.Image, radius: float) -> Image.Image:
-    """A figure out of focus."""
-    return figure.filter(ImageFilter.GaussianBlur(radius)) if radius > 0.3 else figure
 
 
 def _blank(width: int, height: int) -> Image.Image:

@@ -1,29 +1,17 @@
-"""Shopify as Mina reads it: orders, refunds, SKUs, the deposit reference, and the port to the shop (DESIGN section 5).
+"""The payloads of Shopify's webhooks (https://shopify.dev/docs/api/webhooks), read; ids become the bare number they end in."""
 
-Payloads are those of Shopify's webhooks (https://shopify.dev/docs/api/webhooks); every id becomes the bare number it ends in.
-"""
-
-import hashlib
-import hmac
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeGuard
-from urllib.parse import urlencode
+from typing import Any
 
 from mina_gql.domain.errors import MinaError
+from mina_gql.domain.shopify.orders import MAX_QUANTITY, Line, Order, Refund, RefundLine, is_whole
+from mina_gql.domain.shopify.shop import DEPOSIT_ATTRIBUTE
 
 TOPICS = frozenset({"orders/paid", "orders/create", "orders/updated", "orders/cancelled", "refunds/create"})
 """The webhook topics that are listened to."""
-DEPOSIT_ATTRIBUTE = "mina_ref"
-BUYER_TAG = "Mina-users"
-MAX_QUANTITY = 1_000
-MAX_PACK = 100_000
 
-# A partly refunded order was paid; what was refunded comes with it.
-_PAID = frozenset({"paid", "partially_refunded"})
-_SKU = re.compile(r"MINA-([1-9][0-9]{0,3})")
 _NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 _GID = re.compile(r"gid://shopify/[A-Za-z]{1,30}/([1-9][0-9]{0,19})")
 _EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,255}")
@@ -34,151 +22,9 @@ class ShopifyPayloadError(MinaError):
     """A payload that is not what Shopify documents. The message names the place, never the value."""
 
 
-class ShopAway(MinaError):
-    """The shop's API did not answer, or not with what was asked for: worth another try later."""
-
-
-class ShopRefused(MinaError):
-    """The shop's API refused this very request (`userErrors`): asking again will not help."""
-
-
-class ShopifyAdmin(Protocol):
-    """The shop's Admin API."""
-
-    async def add_tag(self, customer_id: str, tag: str) -> None:
-        """Add a tag to a customer, beside those there are. Raises ShopAway and ShopRefused."""
-        ...
-
-    def orders_since(self, since: datetime) -> AsyncIterator[dict[str, Any]]:
-        """Every order that changed since then, in the shape of the webhooks' payload. Raises ShopAway."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of an order. `quantity` is 0 where it is no whole number from 1 to `MAX_QUANTITY`."""
-
-    id: str
-    sku: str | None
-    quantity: int
-
-    def matcha(self, sku_map: Mapping[str, Any]) -> int:
-        """What the line gives."""
-        return matcha_of(self.sku, sku_map) * self.quantity
-
-
-@dataclass(frozen=True, slots=True)
-class RefundLine:
-    """How many packs of a line go back. `sku` is None where the payload does not say it."""
-
-    line_id: str
-    quantity: int
-    sku: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """What goes back of an order: these lines, or with None for `lines` all that is left."""
-
-    id: str
-    order_id: str
-    lines: tuple[RefundLine, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order. `paid_at` is UTC, None where the payload tells no time; `deposit_ref` is our own reference, if it is one."""
-
-    id: str
-    paid_at: datetime | None
-    financial_status: str
-    test: bool
-    cancelled: bool
-    customer_id: str | None
-    email: str | None
-    deposit_ref: str | None
-    lines: tuple[Line, ...]
-    refunds: tuple[Refund, ...]
-
-    @property
-    def paid(self) -> bool:
-        """Whether its lines give matcha."""
-        return self.financial_status in _PAID and not self.test and not self.cancelled
-
-    @property
-    def withdrawn(self) -> bool:
-        """Whether all that is left of it goes back: it was cancelled, or refunded altogether."""
-        return (self.cancelled or self.financial_status == "refunded") and not self.test
-
-    def all_refunds(self) -> tuple[Refund, ...]:
-        """What goes back, the withdrawal last."""
-        return (*self.refunds, withdrawal(self.id)) if self.withdrawn else self.refunds
-
-
-@dataclass(slots=True)
-class Given:
-    """What a line gave, in matcha for `quantity` packs, and how much of it was asked back so far."""
-
-    matcha: int
-    quantity: int
-    asked_back: int = 0
-
-
-@dataclass(slots=True)
-class OrderBooks:
-    """What the ledger says of an order: who got it, what each line gave, which refunds were applied to which line."""
-
-    pass_id: str | None = None
-    lines: dict[str, Given] = field(default_factory=dict)
-    applied: set[tuple[str, str]] = field(default_factory=set)
-
-    def ask_back(self, refund_id: str, line_id: str, quantity: int | None) -> int:
-        """The matcha a refund takes of a line, noted here: in all never more than the line gave. None is all that is left."""
-        given = self.lines.get(line_id)
-        if given is None or (refund_id, line_id) in self.applied:
-            return 0
-        left = given.matcha - given.asked_back
-        asked = left if quantity is None else min(left, given.matcha // given.quantity * quantity)
-        given.asked_back += asked
-        self.applied.add((refund_id, line_id))
-        return asked
-
-
-def withdrawal(order_id: str) -> Refund:
-    """The cancellation of an order as a refund of all that is left."""
-    return Refund(f"cancel-{order_id}", order_id, None)
-
-
-def matcha_of(sku: str | None, sku_map: Mapping[str, Any]) -> int:
-    """The matcha of one pack: from the map, else the number of `MINA-<n>`, else 0."""
-    if sku is None:
-        return 0
-    pack = sku_map.get(sku)
-    if pack is None:
-        found = _SKU.fullmatch(sku)
-        return int(found[1]) if found else 0
-    matcha = pack.get("matcha") if isinstance(pack, Mapping) else None
-    return matcha if _whole(matcha) and 1 <= matcha <= MAX_PACK else 0
-
-
-def deposit_ref(pass_id: str, secret: bytes) -> str:
-    """The keyed hash of a Pass that stands in a cart: who has it can deposit, and nothing else."""
-    return hmac.new(secret, b"deposit\n" + pass_id.encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def fingerprint(reference: str) -> str:
-    """What is kept of a deposit reference, to find its Pass by."""
-    return hashlib.sha256(reference.encode()).hexdigest()
-
-
-def cart_url(shop: str, variant_id: str, quantity: int, reference: str) -> str:
-    """A link that puts packs into the shop's cart (https://shopify.dev/docs/apps/build/checkout/create-cart-permalinks)."""
-    return f"https://{shop}/cart/{variant_id}:{quantity}?{urlencode({f'attributes[{DEPOSIT_ATTRIBUTE}]': reference})}"
-
-
 def resource_id(value: object, where: str) -> str:
     """The number of a Shopify id: 123, "123" or "gid://shopify/Order/123". Raises ShopifyPayloadError."""
-    text = str(value) if _whole(value) else value
+    text = str(value) if is_whole(value) else value
     if isinstance(text, str):
         found = _GID.fullmatch(text) or _NUMBER.fullmatch(text)
         if found:
@@ -272,11 +118,7 @@ def _deposit_ref(order: Mapping[str, Any]) -> str | None:
 
 
 def _quantity(value: object) -> int:
-    return value if _whole(value) and 1 <= value <= MAX_QUANTITY else 0
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole(value) and 1 <= value <= MAX_QUANTITY else 0
 
 
 def _object(value: object, where: str) -> Mapping[str, Any]:
