@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+import orjson
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -63,12 +64,20 @@ class PostgresProgress:
             await self._connection.close(timeout=2)
             self._connection = None
 
-    async def announce(self, topic: str) -> None:
-        """Tell every process. An announcement may be lost (watchers re-read anyway), so a failure is logged and forgotten."""
+    async def announce(self, generation: str, seq: int) -> None:
+        """Tell every process, with nothing but the generation's id and its last `seq`."""
+        await self._notify({"generation": generation, "seq": seq})
+
+    async def announce_topic(self, topic: str) -> None:
+        """Tell every process that something else has changed."""
+        await self._notify({"topic": topic})
+
+    async def _notify(self, said: dict[str, str | int]) -> None:
+        """An announcement may be lost (watchers re-read anyway), so a failure is logged and forgotten."""
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS), self._sending:
                 if self._connection is not None:
-                    await self._connection.execute("select pg_notify($1, $2)", CHANNEL, topic)
+                    await self._connection.execute("select pg_notify($1, $2)", CHANNEL, orjson.dumps(said).decode())
         except _AWAY as error:
             log.warning("announcement lost", error=repr(error))
 
@@ -114,6 +123,12 @@ class PostgresProgress:
     def _on_lost(self, _: object) -> None:
         self._lost.set()
 
-    def _on_announcement(self, _connection: object, _pid: int, _channel: str, topic: str) -> None:
+    def _on_announcement(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+        try:
+            said = orjson.loads(payload)
+            topic = said.get("generation") or said["topic"]
+        except (orjson.JSONDecodeError, AttributeError, KeyError):
+            log.warning("announcement not understood")
+            return
         for wakeup in self._watchers.get(topic, ()):
             wakeup.set()

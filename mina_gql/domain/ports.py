@@ -251,8 +251,12 @@ class JobQueue(Protocol):
 class ProgressBus(Protocol):
     """Wake-ups: carries no content, may lose messages, never blocks the sender for long."""
 
-    async def announce(self, topic: str) -> None:
-        """Tell every process that there is something new of a generation (its mg_id), or of another topic. After commit."""
+    async def announce(self, generation: str, seq: int) -> None:
+        """Tell every process that a generation (its mg_id) has something new up to `seq`. After commit."""
+        ...
+
+    async def announce_topic(self, topic: str) -> None:
+        """Tell every process that something else has changed: a balance, by the keyed hash of its Pass. After commit."""
         ...
 
     def watch(self, topic: str) -> AbstractAsyncContextManager["Wakeups"]:

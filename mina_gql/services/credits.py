@@ -65,7 +65,7 @@ class CreditService:
 
     async def changed(self, pass_id: str) -> None:
         """Wake everybody who follows this balance; call it after the transaction that changed it."""
-        await self._bus.announce(self._topic(pass_id))
+        await self._bus.announce_topic(self._topic(pass_id))
 
     async def follow(self, pass_id: str) -> AsyncIterator[PassRow]:
         """The Pass now, and whenever its balance or expiry is another: also at the moment its matcha expires.

@@ -197,7 +197,7 @@ async def test_announcements_come_again_however_the_connection_was_lost(
             await workshop.cut("mina progress")
             await asyncio.wait_for(wakeup._flag.wait(), 20)  # it listens again, and something may have been missed
             wakeup._flag.clear()
-            await bus.announce("generation:x")
+            await bus.announce("generation:x", 1)
             await asyncio.wait_for(wakeup._flag.wait(), 20)
     finally:
         await bus.close()

@@ -163,10 +163,10 @@ async def advance(
     patches: Mapping[tuple[str, ...], Any] | None = None,
     status: GenerationStatus | None = None,
     line: str | None = None,
-) -> bool:
+) -> int | None:
     """Append to a running generation in one UPDATE: patches of the variable map, a status, a line, in this order.
 
-    False when the lease is lost. The map is never written back whole.
+    Gives the last seq afterwards, or None when the lease is lost. The map is never written back whole.
     """
     vars_, values = _patched(patches or {})
     seq = _SEQ
@@ -183,13 +183,13 @@ async def advance(
     sets = f"mg_mma_vars = {vars_}" + (", mg_mma_status = :status" if status is not None else "")
     statement = text(f"""
         update mega_generations set {sets} where {_HELD}
-        returning mg_id
+        returning {_SEQ}
     """)
-    return (await session.execute(statement, {"id": generation, "lease": lease, **values})).first() is not None
+    return (await session.execute(statement, {"id": generation, "lease": lease, **values})).scalar_one_or_none()
 
 
-async def finish(session: AsyncSession, generation: str, lease: str, ending: Ending, *, final_line: str) -> bool:
-    """End a running generation in DONE: its last line, its end, its columns, in one UPDATE. False when the lease is lost."""
+async def finish(session: AsyncSession, generation: str, lease: str, ending: Ending, *, final_line: str) -> int | None:
+    """End a running generation in DONE: its last line, its end, its columns, in one UPDATE; gives its seq, None when the lease is lost."""
     line = f"jsonb_build_object('seq', {_SEQ} + 1, 'text', cast(:line as text), 'stage', 'done', 'at', {_AT})"
     vars_ = f"jsonb_set(mg_mma_vars, '{{userMessages,final_line}}', {line})"
     vars_ = _appended(vars_, ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 2, 'status', 'done', 'at', {_AT})")
@@ -198,11 +198,10 @@ async def finish(session: AsyncSession, generation: str, lease: str, ending: End
           mg_output_url = :output_url, mg_output_key = :output_key, mg_provider = :provider, mg_model = :model,
           mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int, mg_meta = mg_meta - 'lease' - 'lease_until'
         where {_HELD}
-        returning mg_id
+        returning {_SEQ}
     """)
-    return (
-        await session.execute(statement, {"id": generation, "lease": lease, "line": final_line, **ending._asdict()})
-    ).first() is not None
+    values = {"id": generation, "lease": lease, "line": final_line, **ending._asdict()}
+    return (await session.execute(statement, values)).scalar_one_or_none()
 
 
 _LOCK_TO_FAIL = text(f"""
@@ -225,6 +224,7 @@ _FAIL = text(f"""
       mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int,
       mg_meta = mg_meta - 'lease' - 'lease_until' || jsonb_build_object('failure', cast(:failure as jsonb))
     where mg_id = :id
+    returning {_SEQ}
 """)
 
 
@@ -237,9 +237,10 @@ async def lock_to_fail(session: AsyncSession, generation: str, lease: str | None
     return None if row is None else (row[0], row[1])
 
 
-async def fail(session: AsyncSession, generation: str, code: str, failure: Mapping[str, Any]) -> None:
-    """End a locked generation in ERROR. `failure` is what people are told of it."""
-    await session.execute(_FAIL, {"id": generation, "code": code, "failure": orjson.dumps(failure).decode()})
+async def fail(session: AsyncSession, generation: str, code: str, failure: Mapping[str, Any]) -> int:
+    """End a locked generation in ERROR; gives its seq. `failure` is what people are told of it."""
+    values = {"id": generation, "code": code, "failure": orjson.dumps(failure).decode()}
+    return int((await session.execute(_FAIL, values)).scalar_one())
 
 
 async def lock_in_flight(session: AsyncSession, pass_id: str) -> list[tuple[str, int]]:

@@ -48,9 +48,9 @@ class Endings:
                     "retryable": failure.retryable,
                     "refunded": locked is not None and cost > 0,
                 }
-                await runs.fail(session, generation, failure.code, told)
+                seq = await runs.fail(session, generation, failure.code, told)
             log.warning("generation ended in error", generation=generation, code=failure.code, detail=failure.detail)
-            await self._bus.announce(generation)
+            await self._bus.announce(generation, seq)
             await self._ledger.changed(pass_id)
             return True
 

@@ -39,9 +39,9 @@ class Recorder:
         if _ORDER.index(status) <= _ORDER.index(self._status):
             return
         async with self._database.begin() as session:
-            _still_ours(await runs.advance(session, self._claim.id, self._lease, status=status, line=line))
+            seq = _still_ours(await runs.advance(session, self._claim.id, self._lease, status=status, line=line))
         self._status = status
-        await self._bus.announce(self._claim.id)
+        await self._bus.announce(self._claim.id, seq)
 
     async def begin(self, call: Call) -> "Step":
         """Open a step, or take the one that a crash left open: same row, same number."""
@@ -77,10 +77,12 @@ class Recorder:
             outcome.output_key,
         )
         async with self._database.begin() as session:
-            _still_ours(await runs.advance(session, self._claim.id, self._lease, patches=outcome.patches, line=outcome.line))
+            seq = _still_ours(
+                await runs.advance(session, self._claim.id, self._lease, patches=outcome.patches, line=outcome.line)
+            )
             await steps.end(session, step.id, result)
         if outcome.line is not None:
-            await self._bus.announce(self._claim.id)
+            await self._bus.announce(self._claim.id, seq)
 
     async def failed(self, step: "Step", failure: GenerationFailed) -> None:
         """Close a step that may fail; one that may not is closed in the transaction that ends its generation."""
@@ -98,14 +100,15 @@ class Recorder:
     async def finish(self, ending: Ending, final_line: str) -> None:
         """End in DONE."""
         async with self._database.begin() as session:
-            _still_ours(await runs.finish(session, self._claim.id, self._lease, ending, final_line=final_line))
-        await self._bus.announce(self._claim.id)
+            seq = _still_ours(await runs.finish(session, self._claim.id, self._lease, ending, final_line=final_line))
+        await self._bus.announce(self._claim.id, seq)
 
     def _points(self, call: Call) -> list[Checkpoint]:
         return [point for point in self._checkpoints if (point.step_type, point.position) == (call.step_type, call.index)]
 
     async def _hold(self, session: Transaction) -> None:
-        _still_ours(await runs.hold(session, self._claim.id, self._lease))
+        if not await runs.hold(session, self._claim.id, self._lease):
+            raise LeaseLost
 
 
 class Step:
@@ -141,6 +144,7 @@ class Step:
         return keep
 
 
-def _still_ours(held: bool) -> None:
-    if not held:
+def _still_ours(seq: int | None) -> int:
+    if seq is None:
         raise LeaseLost
+    return seq
