@@ -36,14 +36,18 @@ class Purse:
 
     balance: int = 0
     bought: int = 0
+    moved: int = 0
+    refunded_elsewhere: int = 0
     moved_out: bool = False
 
 
 class Ledger:
     """Reads rows in their order and says what is wrong with the first one that cannot be."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, refundable: dict[str, int]) -> None:
         self._asked = asked
+        self._refundable = refundable  # by generation (bare id): what a merge left of the refunds that were still to come
+        self._charged_to: dict[str, str] = {}
         self._purses: defaultdict[str, Purse] = defaultdict(Purse)
         self.seen: set[str] = set()
         self.given: defaultdict[str, int] = defaultdict(int)  # by order
@@ -72,19 +76,22 @@ class Ledger:
         """Whether everything that was done for sure stands, and nothing that was refused."""
         asked = self._asked
         must = {f"charge:{generation}" for generation in asked.charges}
-        must |= {f"refund:{generation}" for generation in asked.failed}
+        must |= {f"refund:{generation}" for generation in asked.failed if self._refundable.get(generation) != 0}
         must |= {f"adjust:{key}" for key in asked.adjustments}
         missing = {f"credit_transaction:{key}" for key in must} - self.seen
         assert not missing, sorted(missing)[:5]
         wrong = {f"credit_transaction:charge:{generation}" for generation in asked.refused} & self.seen
         assert not wrong, sorted(wrong)[:5]
+        for pass_id, purse in self._purses.items():
+            assert purse.moved + purse.refunded_elsewhere <= max(0, purse.bought), f"free matcha of {pass_id} came through"
 
     def settled(self, order: str, packs: int, each: int, refunded: int) -> None:
         """Whether an order whose every delivery has come gave all, and was asked back for no more than that."""
         assert self.given[order] == packs * each, order
         assert self.asked_back[order] == min(packs, refunded) * each, order
 
-    def _charge(self, purse: Purse, generation: str, _: Row) -> int:
+    def _charge(self, purse: Purse, generation: str, row: Row) -> int:
+        self._charged_to[generation] = row.pass_id
         cost = self._asked.charges.get(generation) or self._asked.maybe_charged[generation]
         assert purse.balance >= cost, f"{generation} was charged to a balance of {purse.balance}"
         return -cost
@@ -92,7 +99,12 @@ class Ledger:
     def _refund(self, _: Purse, generation: str, row: Row) -> int:
         assert generation in self._asked.failed
         assert f"credit_transaction:charge:{generation}" in self.seen, f"{row.id} without its charge"
-        return self._asked.charges.get(generation) or self._asked.maybe_charged[generation]
+        cost = self._asked.charges.get(generation) or self._asked.maybe_charged[generation]
+        back = self._refundable.get(generation, cost)
+        assert 0 < back <= cost
+        if self._charged_to[generation] != row.pass_id:
+            self._purses[self._charged_to[generation]].refunded_elsewhere += back
+        return back
 
     def _adjust(self, purse: Purse, key: str, _: Row) -> int:
         asked = self._asked.adjustments.get(key)
@@ -123,7 +135,8 @@ class Ledger:
 
     def _merge_out(self, purse: Purse, _: str, __: Row) -> int:
         purse.moved_out = True
-        return -max(0, min(purse.balance, purse.bought))
+        purse.moved = max(0, min(purse.balance, purse.bought))
+        return -purse.moved
 
     def _merge_in(self, _: Purse, pair: str, row: Row) -> int:
         assert f"credit_transaction:merge_out:{pair}" in self.seen, row.id

@@ -34,6 +34,10 @@ LEDGER = """
   select mg_id, mg_pass_id, mg_delta, mg_reason, mg_meta from mega_generations
   where mg_record_type = 'credit_transaction' order by mg_created_at, mg_id
 """
+REFUNDABLE = """
+  select substr(mg_id, 12), (mg_meta ->> 'refundable')::int from mega_generations
+  where mg_record_type = 'generation' and mg_meta ? 'refundable'
+"""
 
 
 @asynccontextmanager
@@ -60,7 +64,7 @@ async def every(seconds, work):
 
 async def check_all(studio: Studio, crowd: Crowd) -> Ledger:
     """Read the whole ledger through the model; to be called when nobody acts."""
-    ledger = Ledger(crowd.asked)
+    ledger = Ledger(crowd.asked, dict(await studio.sql.fetch(REFUNDABLE)))
     for id_, pass_id, delta, reason, meta in await studio.sql.fetch(LEDGER):
         ledger.read(Row(id_, pass_id, delta, reason, orjson.loads(meta)))
     ledger.complete()

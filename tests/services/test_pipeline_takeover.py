@@ -142,8 +142,8 @@ async def test_without_the_lease_nothing_can_be_written(workshop: Workshop) -> N
         async with workshop.mina.database.begin() as session:
             assert not await runs.hold(session, generation, other)
             assert not await runs.renew(session, generation, other)
-            assert await runs.advance(session, generation, other, status=GenerationStatus.GENERATING, line="Hello.") is False
-            assert await runs.finish(session, generation, other, ending, final_line="Hello.") is False
+            assert await runs.advance(session, generation, other, status=GenerationStatus.GENERATING, line="Hello.") is None
+            assert await runs.finish(session, generation, other, ending, final_line="Hello.") is None
             await runs.release(session, generation, other)
         assert not await workshop.mina.endings.fail(generation, GenerationFailed("INTERNAL", "No."), lease=other)
         assert await everything(workshop) == rows
