@@ -35,7 +35,7 @@ class TasteService:
 
     async def history(self, pass_id: str, *, vision_intelligence: bool) -> History:
         """The last 5 liked or downloaded generations with prompts; without vision intelligence the last 20, pictures only."""
-        window = WITH_VISION if vision_intelligence else WITHOUT_VISION
+        window = window_of(vision_intelligence=vision_intelligence)
         found = await self._database.fetch(events.LIKED, pass_id=pass_id, window=window)
         record = await self._database.fetch_one(customers.PASS_BY_ID, pass_id=pass_id)
         snapshot: dict[str, Any] = {} if record is None else decode(PassRow(*record).preferences)
@@ -53,3 +53,8 @@ class TasteService:
             steps.KNOWN_CAPTION, pass_id=pass_id, step_type=step_type, sha256=sha256, ctx_id=ctx_id
         )
         return None if found is None else found[0]
+
+
+def window_of(*, vision_intelligence: bool) -> int:
+    """How many liked or downloaded generations are looked back on."""
+    return WITH_VISION if vision_intelligence else WITHOUT_VISION

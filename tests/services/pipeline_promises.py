@@ -118,7 +118,7 @@ def steps_are_in_order(story: Story) -> None:
     for step in story.steps:
         assert step["mg_id"] == f"mma_step:{bare}:{step['mg_step_no']}"
         assert step["mg_parent_id"] == f"generation:{bare}"
-        assert step["mg_step_type"] in STEP_TYPES
+        assert step["mg_step_type"] in STEP_TYPES | {f"{name}_generate" for name in story.generation["mg_mma_vars"]["settings"]}
         assert step["mg_status"] in ({"succeeded", "failed"} if story.status in ENDED else {"running", "succeeded", "failed"})
         _payload_is_whole(step)
     standing = Counter(

@@ -286,3 +286,38 @@ async def test_a_model_that_is_gone_when_its_turn_comes_is_said_plainly(
     story = await workshop.made()
     assert (story.status, story.generation["mg_error"]) == ("error", "PROVIDER_NOT_CONFIGURED")
     assert story.generation["mg_meta"]["failure"]["retryable"] is False
+
+
+@pytest.mark.parametrize(("vision_intelligence", "window"), [(True, 5), (False, 20)])
+async def test_the_look_back_says_how_far_it_looked_and_what_it_found(
+    workshop: Workshop, vision_intelligence: bool, window: int
+) -> None:
+    """FEATURES H1: `input.window` and `output.style_history_csv`, also where there is no history yet."""
+    story = await workshop.made(vision_intelligence=vision_intelligence)
+    [step] = story.of_type("like_history")
+    assert step["mg_payload"]["input"] == {"vision_intelligence": vision_intelligence, "window": window}
+    assert (step["mg_payload"]["output"]["window"], step["mg_payload"]["output"]["style_history_csv"]) == (window, "")
+    assert story.generation["mg_mma_vars"]["history"]["style_history_csv"] == ""
+
+
+async def test_another_provider_is_added_by_configuration_and_one_adapter(workshop: Workshop) -> None:
+    """FEATURES R1, R3: no change of the schema or the pipeline; the step is named after the provider."""
+    registry = await workshop.sql.fetchval("select mg_value from mega_admin where mg_id = 'app_config:mma.provider.registry.v1'")
+    changed = json.loads(registry)
+    changed["roles"]["still"] |= {
+        "provider": "nova",
+        "model": "studio/nova-1",
+        "settings_schema": {"type": "object", "additionalProperties": False, "properties": {"grain": {"type": "integer"}}},
+    }
+    for key, value in (("mma.provider.registry.v2", changed), ("mma.provider.nova.defaults.v1", {"grain": 1})):
+        await workshop.sql.execute(
+            "insert into mega_admin (mg_id, mg_record_type, mg_key, mg_value) values ($1, 'app_config', $2, $3)",
+            f"app_config:{key}",
+            key.rpartition(".")[0],
+            json.dumps(value),
+        )
+    workshop.config._read_at = float("-inf")
+    story = await workshop.made(settings={"nova": {"grain": 3}})
+    assert story.status == "done"
+    assert [step["mg_step_type"] for step in story.steps] == ["like_history", "gpt_reader", "nova_generate", "postscan"]
+    assert story.generation["mg_mma_vars"]["settings"] == {"nova": {"grain": 3}}

@@ -15,6 +15,7 @@ from mina_gql.domain.pipeline import FailureCode, GenerationStatus, friendly_lin
 from mina_gql.domain.ports import CaptionRequest, MediaRequest, Picture, StorageError, Usage, WriteRequest
 from mina_gql.services.pipeline.lines import line_for
 from mina_gql.services.pipeline.work import Call, Outcome, PaidCall, Patches, Work
+from mina_gql.services.taste import window_of
 
 CAPTION_CHARS = 2_000
 PROMPT_CHARS = 4_000
@@ -143,13 +144,8 @@ async def like_history(work: Work) -> list[Call]:
         return Outcome(output, patches)
 
     vision_intelligence = bool(work.vars["history"]["vision_intelligence"])
-    return [
-        Call(
-            "like_history",
-            {"history": {"vision_intelligence": vision_intelligence, "window": 5 if vision_intelligence else 20}},
-            recall,
-        )
-    ]
+    input_ = {"vision_intelligence": vision_intelligence, "window": window_of(vision_intelligence=vision_intelligence)}
+    return [Call("like_history", input_, recall)]
 
 
 async def gpt_reader(work: Work) -> list[Call]:
