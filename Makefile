@@ -1,6 +1,7 @@
 # Two commands are all a newcomer needs: `make run` and `make test`. They need Python 3.11 or newer and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
 .PHONY: run test check setup bench lock schema clean
 .DEFAULT_GOAL := run
@@ -9,7 +10,7 @@ run: .venv/.ready ## set everything up and serve on http://127.0.0.1:8000
 	@$(BIN)/mina serve
 
 test: .venv/.ready ## every test, against a real PostgreSQL that the tests start themselves
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/.ready ## format, lint, types, import contracts, schema and SQL snapshots
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
@@ -32,10 +33,12 @@ schema: .venv/.ready ## print the snapshots anew after a change
 lock: .venv/.ready ## resolve the dependencies anew
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
-	@echo "Wrote requirements.lock. Next: make test."
+	@echo 'litellm[proxy]' | $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 - --output-file tests/vendors/litellm.lock
+	@echo "Wrote requirements.lock and tests/vendors/litellm.lock. Next: make test."
 
 clean: ## remove the virtual environment and the caches; data in .mina stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-litellm .venv-litellm.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.ready: requirements.lock pyproject.toml
 	@echo "Setting up .venv (once; a minute or two) …"

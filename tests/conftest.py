@@ -1,5 +1,6 @@
 """What tests share: one PostgreSQL a run, one migrated template, and a fresh clone of it for each test that asks."""
 
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,6 +13,10 @@ import pytest
 
 from mina_gql.adapters import embedded_postgres
 from mina_gql.mega.migrations import migrate
+
+# A developer's own keys are none of the tests': vendors are played, never asked.
+for key in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"):
+    os.environ.pop(key, None)
 
 # Nothing of a test run must survive a power cut, so it need not wait for the disk.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
