@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jsonschema import Draft202012Validator
 
@@ -22,14 +23,21 @@ RUNTIME_DEFAULTS: Mapping[str, Any] = {
         "MINA-100": {"matcha": 100, "variantId": None},
     },
     "video_tweak.enabled": False,
+    "reports.timezone": "Asia/Dubai",
+    "rest.wait_seconds": 55,
     "limits.ensure_pass": 10,
     "limits.create": 20,
+    "limits.suggest": 20,
     "limits.upload": 60,
+    "limits.remote": 20,
+    "limits.signals": 120,
+    "limits.export": 2,
+    "limits.sign_in": 10,
     "limits.late_cancels_per_day": 5,
 }
 """Every knob and its default (DESIGN section 10). `limits.*` are a minute each, but for `late_cancels_per_day`."""
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
+PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,28 @@ class RuntimeConfig:
         return sorted(packs, key=lambda pack: pack[1])
 
     def per_minute(self, name: str) -> int:
-        """How often a minute something may be asked for: `ensure_pass`, `create`, `upload`."""
+        """How often a minute something may be asked for: `ensure_pass`, `create`, `upload`, `remote`."""
         return int(self.values[f"limits.{name}"])
+
+    @property
+    def late_cancels_per_day(self) -> int:
+        """How many generations a Pass may cancel in a day after their paid call went out."""
+        return int(self.values["limits.late_cancels_per_day"])
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The zone whose days reports are grouped by."""
+        return ZoneInfo(self.values["reports.timezone"])
+
+    @property
+    def rest_wait_seconds(self) -> int:
+        """How long an order by REST waits for its end before it answers where to follow it; 0: not at all."""
+        return int(self.values["rest.wait_seconds"])
+
+    @property
+    def video_tweak(self) -> bool:
+        """Whether clips may be tweaked; they take feedback only, otherwise."""
+        return bool(self.values["video_tweak.enabled"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +111,7 @@ class Context:
 
         Parts are data: never rendered themselves, and without a `<` they cannot close the `<data>` they stand in.
         """
-        return _PLACEHOLDER.sub(lambda found: parts.get(found[1], "").replace("<", "‹"), self.user_template)
+        return PLACEHOLDER.sub(lambda found: parts.get(found[1], "").replace("<", "‹"), self.user_template)
 
     def use(self) -> dict[str, Any]:
         """What a step keeps of the context it ran with (seed 003, 13.3)."""
@@ -92,28 +120,60 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What the registry says of a role: `provider` names the step (`<provider>_generate`), the schema what may be asked for."""
+    """What the registry says of a role.
 
+    `provider` names the step (`<provider>_generate`) and the settings, `vendor` is the service that runs `model`, `inputs` maps
+    our words to the model's (`{"pictures": "image_input"}`), the schema says what a person may ask for. `concurrency` calls
+    run at a time over all workers. `fallback` takes over while the vendor keeps failing.
+    """
+
+    name: str
     provider: str
+    vendor: str
     model: str
     settings_schema: Mapping[str, Any]
     stored_only: frozenset[str]
     max_pictures: int
-    fallback: str | None
+    concurrency: int
+    inputs: Mapping[str, Any]
+    fallback: "Role | None"
+
+    @property
+    def line(self) -> "list[Role]":
+        """The role, its fallback, the fallback's fallback: in the order they are asked."""
+        return [self, *(self.fallback.line if self.fallback else [])]
+
+
+VENDORS: Mapping[str, str] = {
+    "vision": "openai",
+    "writer": "openai",
+    "moderation": "openai",
+    "still": "replicate",
+    "video": "replicate",
+}
+"""Who fills a role where the registry does not say."""
 
 
 def role_of(registry: Mapping[str, Any], name: str) -> Role:
-    """A role of the registry (`mma.provider.registry`): still, video, vision or writer."""
-    entry = registry["roles"][name]
+    """A role of the registry (`mma.provider.registry`): still, video, vision, writer or moderation."""
+    return _role(name, registry["roles"][name])
+
+
+def _role(name: str, entry: Mapping[str, Any]) -> Role:
     schema = entry.get("settings_schema", {"type": "object"})
     stored = {key for key, rule in schema.get("properties", {}).items() if rule.get("x-stored-only")}
+    fallback = entry.get("fallback")
     return Role(
+        name=name,
         provider=entry["provider"],
+        vendor=entry.get("vendor", VENDORS[name]),
         model=entry["model"],
         settings_schema=schema,
         stored_only=frozenset(stored),
         max_pictures=int(entry.get("max_pictures", 1)),
-        fallback=entry.get("fallback"),
+        concurrency=int(entry.get("concurrency", 4)),
+        inputs=entry.get("inputs", {}),
+        fallback=None if fallback is None else _role(name, fallback),
     )
 
 
@@ -138,6 +198,21 @@ def resolve_settings(
     if faults:
         raise InvalidInput(_explain(faults[0], role), ["settings", role.provider, *map(str, faults[0].path)])
     return {role.provider: {**defaults, **preferences.get(role.provider, {}), **wanted}}
+
+
+def settings_for(role: Role, resolved: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that were resolved once, for a role that may have another provider now: what its schema knows is kept."""
+    if role.provider in resolved:
+        return dict(resolved[role.provider])
+    check = Draft202012Validator(role.settings_schema)
+    known = role.settings_schema.get("properties", {})
+    kept = {
+        name: value
+        for each in resolved.values()
+        for name, value in each.items()
+        if name in known and check.is_valid({name: value})
+    }
+    return {**defaults, **kept}
 
 
 def _explain(fault: Any, role: Role) -> str:

@@ -19,7 +19,7 @@ _CONTEXTS: Mapping[str, tuple[str, str]] = {
         "style and the taste, obey every hard block. Then write one friendly summary line of at most 140 characters that names no tool. "
         f"{_RULES}",
         "<data>\nProduct: {{product_crt}}\nLogo: {{logo_crt}}\nInspiration: {{inspiration_crt}}\nBrief: {{brief}}\nStyle: {{style}}\n"
-        "Ratio: {{ratio}}\nTaste: {{style_history_csv}}\nNever: {{hard_blocks}}\n</data>",
+        "Ratio: {{ratio}}\nTaste: {{style_history_csv}}\nLiked lately: {{liked_prompts}}\nNever: {{hard_blocks}}\n</data>",
     ),
     "gpt_feedback_still": (
         f"You adapt an image prompt to a person's feedback and change nothing else. Obey every hard block. {_RULES}",
@@ -64,19 +64,26 @@ _KLING_SETTINGS: Mapping[str, Any] = {
 
 _REGISTRY: Mapping[str, Any] = {
     "roles": {
-        "vision": {"provider": "openai", "model": "gpt-4.1-mini"},
-        "writer": {"provider": "openai", "model": "gpt-4.1-mini"},
+        "vision": {"provider": "openai", "vendor": "openai", "model": "gpt-4.1-mini", "concurrency": 8},
+        "writer": {"provider": "openai", "vendor": "openai", "model": "gpt-4.1-mini", "concurrency": 8},
+        "moderation": {"provider": "openai", "vendor": "openai", "model": "omni-moderation-latest", "concurrency": 8},
         "still": {
             "provider": "seedream",
+            "vendor": "replicate",
             "model": "bytedance/seedream-4",
             "max_pictures": 6,
+            "concurrency": 8,
+            "inputs": {"ratio": "aspect_ratio", "pictures": "image_input"},
             "settings_schema": _SEEDREAM_SETTINGS,
             "fallback": None,
         },
         "video": {
             "provider": "kling",
+            "vendor": "replicate",
             "model": "kwaivgi/kling-v2.1",
             "max_pictures": 2,
+            "concurrency": 4,
+            "inputs": {"start": "start_image", "end": "end_image", "durationSec": "duration"},
             "settings_schema": _KLING_SETTINGS,
             "fallback": None,
         },

@@ -5,9 +5,13 @@ MinaError
 │   ├── InvalidInput           INVALID_INPUT
 │   ├── NotFound               NOT_FOUND
 │   ├── InsufficientMatcha     INSUFFICIENT_MATCHA
+│   ├── ImageRequired          IMAGE_REQUIRED
 │   ├── AssetNotOurs           ASSET_NOT_OURS
 │   ├── AssetRejected          ASSET_REJECTED
+│   ├── RemoteFetchRefused     REMOTE_FETCH_REFUSED
 │   ├── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
+│   ├── NotCancellable         NOT_CANCELLABLE
+│   ├── VideoTweakDisabled     VIDEO_TWEAK_DISABLED
 │   ├── AccountDisabled        ACCOUNT_DISABLED
 │   ├── VerificationRequired   VERIFICATION_REQUIRED
 │   ├── ProviderNotConfigured  PROVIDER_NOT_CONFIGURED
@@ -76,6 +80,12 @@ class InsufficientMatcha(Refusal):
         self.checkout_url = checkout_url
 
 
+class ImageRequired(Refusal):
+    """A clip needs a still to begin with."""
+
+    code = "IMAGE_REQUIRED"
+
+
 class AssetNotOurs(Refusal):
     """A picture that is not one of the caller's own uploads or outputs."""
 
@@ -86,6 +96,24 @@ class AssetRejected(Refusal):
     """Bytes that are not an acceptable picture."""
 
     code = "ASSET_REJECTED"
+
+
+class RemoteFetchRefused(Refusal):
+    """An address that is not fetched, or does not give a picture."""
+
+    code = "REMOTE_FETCH_REFUSED"
+
+
+class NotCancellable(Refusal):
+    """A generation that has ended, or whose paid call went out and was cancelled too often today."""
+
+    code = "NOT_CANCELLABLE"
+
+
+class VideoTweakDisabled(Refusal):
+    """Clips take feedback, and are not made anew from it, unless the runtime knob `video_tweak.enabled` says so."""
+
+    code = "VIDEO_TWEAK_DISABLED"
 
 
 class IdempotencyKeyReused(Refusal):

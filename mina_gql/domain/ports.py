@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from mina_gql.domain.config import Role
 from mina_gql.domain.passes import Login
+from mina_gql.domain.pipeline import GenerationKind
 
 JsonObject = dict[str, Any]
 
@@ -46,6 +49,42 @@ class PictureReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What a model's output is, seen by decoding it. `seconds` and `frame` (its first one, a JPEG) are a clip's alone."""
+
+    content_type: str
+    width: int
+    height: int
+    size: int
+    seconds: float | None = None
+    frame: Picture | None = None
+
+
+class MediaInspector(Protocol):
+    """Looks into what a model made, whichever model it was."""
+
+    async def inspect(self, path: Path, kind: GenerationKind) -> MediaFacts:
+        """Decode the file: a still is JPEG, PNG or WebP, a clip is MP4. Raises AssetRejected for all else, and if cut short."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bytes that were fetched from an address a person gave, and what the answer claims they are."""
+
+    data: bytes
+    content_type: str
+
+
+class RemoteFetcher(Protocol):
+    """Fetches a public https address for a person, and none that leads inside (DESIGN section 8)."""
+
+    async def fetch(self, url: str) -> Fetched:
+        """The bytes behind a URL. Raises RemoteFetchRefused with a message that says what to change."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Public files under random keys. A key is `<folder>/<owner tag>/<32 hex digits>.<extension>`."""
 
@@ -71,6 +110,14 @@ class ObjectStore(Protocol):
 
     async def write(self, key: str, data: bytes, content_type: str) -> None:
         """Store the final object; writing the same key again replaces it. Raises StorageError."""
+        ...
+
+    async def write_file(self, key: str, path: Path, content_type: str) -> None:
+        """Store a file as the final object without holding it in memory; `path` stays. Raises StorageError."""
+        ...
+
+    async def remove_all(self, tag: str) -> int:
+        """Remove every object of an owner tag, staged ones too; gives how many. Raises StorageError."""
         ...
 
     def public_url(self, key: str) -> str:
@@ -106,6 +153,20 @@ class Usage:
     output_chars: int
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The use of two calls together."""
+        return Usage(
+            self.model,
+            self.input_chars + other.input_chars,
+            self.output_chars + other.output_chars,
+            _sum(self.input_tokens, other.input_tokens),
+            _sum(self.output_tokens, other.output_tokens),
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +222,8 @@ class MediaRequest:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What an image or video model made. `request` and `response` are kept for admins, free of secrets and temporary URLs."""
+    """How an image or video model made its output. Both are kept for admins, free of secrets and temporary URLs."""
 
-    data: bytes
-    content_type: str
-    width: int
-    height: int
     request: JsonObject
     response: JsonObject
 
@@ -188,20 +245,32 @@ class Vendor(Protocol):
 class Vision(Vendor, Protocol):
     """Describes pictures."""
 
-    async def caption(self, request: CaptionRequest) -> Caption: ...
+    async def caption(self, request: CaptionRequest) -> Caption:
+        """What a picture shows. Raises GenerationFailed."""
+        ...
 
 
 class Writer(Vendor, Protocol):
     """Writes text that follows a JSON Schema."""
 
-    async def write(self, request: WriteRequest) -> Written: ...
+    async def write(self, request: WriteRequest) -> Written:
+        """The answer to a task. Raises GenerationFailed."""
+        ...
 
 
-class StillModel(Vendor, Protocol):
-    """Makes a picture. A paid call: see `generate`."""
+class Moderator(Vendor, Protocol):
+    """Says what must not be made or shown."""
 
-    async def generate(self, request: MediaRequest, *, prediction_id: str | None, accepted: Accepted) -> Media:
-        """Ask for a picture, tell its prediction id through `accepted`, wait for it, fetch it.
+    async def flagged(self, *, text: str | None = None, picture: Picture | None = None) -> list[str]:
+        """The categories that a text or a picture falls under; none for what is fine. Raises GenerationFailed."""
+        ...
+
+
+class MediaModel(Vendor, Protocol):
+    """Makes a picture or a clip. A paid call: see `generate`."""
+
+    async def generate(self, request: MediaRequest, into: Path, *, prediction_id: str | None, accepted: Accepted) -> Media:
+        """Ask for the output, tell its prediction id through `accepted`, wait for it, write it to the file `into`.
 
         With a `prediction_id` (a run that was interrupted) nothing is asked for again: it waits for that one.
         When `accepted` raises, the prediction is cancelled at the vendor and the error goes on.
@@ -215,17 +284,19 @@ class StillModel(Vendor, Protocol):
 
 
 class Models(Protocol):
-    """The models at hand. Raises ProviderNotConfigured where a role has none: before anything is charged."""
+    """The models at hand, by role of the registry. All but `moderator` raise ProviderNotConfigured before anything is charged."""
 
-    def require(self, provider: str) -> None:
-        """Check that pictures can be described, prompts written, and `provider` asked for media."""
+    def vision(self, role: Role) -> Vision: ...
+
+    def writer(self, role: Role) -> Writer: ...
+
+    def media(self, role: Role) -> MediaModel:
+        """Who makes the output of a `still` or `video` role."""
         ...
 
-    def vision(self) -> Vision: ...
-
-    def writer(self) -> Writer: ...
-
-    def still(self, provider: str) -> StillModel: ...
+    def moderator(self, role: Role) -> Moderator | None:
+        """Who moderates; None where nobody does (offline)."""
+        ...
 
 
 # ---------------------------------------------------------------- jobs and progress
