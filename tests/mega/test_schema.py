@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from mina_gql.mega import models
-from mina_gql.mega.migrations import migrate, script
+from mina_gql.mega.migrations import head, migrate, script
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -451,8 +451,8 @@ async def test_the_indexes_of_the_seeds_are_there_and_the_map_s_covers_finished_
     [
         (
             """select mg_id from mega_generations
-            where mg_pass_id = 'p' and mg_record_type = 'generation' and mg_deleted_at is null
-            and (mg_created_at, mg_id) < (now(), 'generation:x') order by mg_created_at desc, mg_id desc limit 20""",
+            where mg_pass_id = 'p' and mg_record_type = 'mma_event' and mg_deleted_at is null
+            and (mg_created_at, mg_id) < (now(), 'mma_event:x') order by mg_created_at desc, mg_id desc limit 20""",
             "mega_generations_keyset",
         ),
         (
@@ -544,8 +544,8 @@ def jobs(connection):
 async def test_processes_that_start_at_once_migrate_once(postgres):
     dsn = await postgres.create_database()
     reports = await asyncio.gather(*(migrate(dsn) for _ in range(4)))
-    assert sorted(report.from_revision or "" for report in reports) == ["", "0001", "0001", "0001"]
-    assert {report.to_revision for report in reports} == {"0001"}
+    assert sorted(report.from_revision or "" for report in reports) == ["", *[head()] * 3]
+    assert {report.to_revision for report in reports} == {head()}
 
 
 async def test_after_the_script_there_is_nothing_left_to_migrate(postgres):
@@ -557,7 +557,7 @@ async def test_after_the_script_there_is_nothing_left_to_migrate(postgres):
         report = await migrate(dsn)
     finally:
         await connection.close()
-    assert (report.from_revision, report.to_revision, report.notices) == ("0001", "0001", [])
+    assert (report.from_revision, report.to_revision, report.notices) == (head(), head(), [])
 
 
 async def test_the_script_refuses_a_database_of_a_later_version(db):
