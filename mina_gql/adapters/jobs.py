@@ -30,11 +30,12 @@ POLL = timedelta(seconds=5)
 BATCH = 4
 RECONNECT_SECONDS = 1.0
 RECONCILE_SECONDS = 10.0
+COMPANY_SECONDS = 0.5
 RETRY_AFTER = timedelta(seconds=5)
 LOG_DAYS = 7
 
 Run = Callable[[str], Coroutine[Any, Any, None]]
-Reconcile = Callable[[], Awaitable[None]]
+Chore = Callable[[], Awaitable[object]]
 
 
 class GenerationQueue:
@@ -50,13 +51,15 @@ class GenerationQueue:
 class Worker:
     """Takes jobs and runs them, at most `concurrency` at a time, until stopped.
 
+    `reconcile` is done at the start and every ten seconds, `company` (for those who wait) twice a second.
     `dsn` must not go through a transaction-mode pooler.
     """
 
-    def __init__(self, dsn: str, run: Run, reconcile: Reconcile, *, concurrency: int = 2 * BATCH) -> None:
+    def __init__(self, dsn: str, run: Run, reconcile: Chore, company: Chore, *, concurrency: int = 2 * BATCH) -> None:
         self._dsn = dsn
         self._run = run
         self._reconcile = reconcile
+        self._company = company
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -67,7 +70,11 @@ class Worker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work for as long as the block runs; at its end, unfinished work is handed back."""
-        tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._reconcile_always())]
+        tasks = [
+            asyncio.create_task(self._work()),
+            asyncio.create_task(self._always(self._reconcile, RECONCILE_SECONDS)),
+            asyncio.create_task(self._always(self._company, COMPANY_SECONDS)),
+        ]
         try:
             yield
         finally:
@@ -75,15 +82,15 @@ class Worker:
             await asyncio.gather(*tasks)
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _reconcile_always(self) -> None:
-        """At the start and every ten seconds: find work with no job or a dead lease."""
+    async def _always(self, chore: Chore, seconds: float) -> None:
+        """A chore, now and again, until stopped."""
         while not self._stopping.is_set():
             try:
-                await self._reconcile()
+                await chore()
             except Exception as error:  # noqa: BLE001 -- the next round tries again
-                log.warning("reconcile failed, trying again", error=repr(error))
+                log.warning("a chore failed, trying again", error=error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), RECONCILE_SECONDS)
+                await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _work(self) -> None:
         """Take jobs until `stop`; reconnects when the database goes away."""
@@ -91,7 +98,7 @@ class Worker:
             try:
                 await self._session()
             except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- whatever it was, jobs must be taken again
-                log.warning("worker stopped short, reconnecting", error=repr(error))
+                log.warning("worker stopped short, reconnecting", error=error)
             self.connected = False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)

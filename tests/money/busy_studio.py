@@ -194,7 +194,7 @@ class Crowd:
     async def _order(self, generation: str, pass_id: str, cost: int) -> None:
         async def accept() -> None:
             async with self.studio.mina.database.begin() as session:
-                await self.studio.generations._accept(session, _row(generation, pass_id, cost), EventType.CREATE)
+                await self.studio.orders._accept(session, _row(generation, pass_id, cost), EventType.CREATE)
 
         try:
             await surely(accept)

@@ -255,7 +255,7 @@ async def test_a_price_holds_from_the_next_order_on_and_stays_with_an_order_that
     studio = edge.studio
     caller = await studio.person(matcha=20)
     await studio.knobs(price_create=3)
-    order = (await studio.generations.create(caller, BRIEF)).generation
+    order = (await studio.orders.create(caller, BRIEF)).generation
     await studio.knobs(price_create=7, price_tweak=2, price_animate=9)
     read = "{ pricing { create tweak animate } create: quote(action: CREATE) { cost balance affordable shortBy } animate: quote(action: ANIMATE) { cost } }"
     assert (await edge.ask(Who(caller.pass_id), read))["data"] == {
@@ -265,7 +265,7 @@ async def test_a_price_holds_from_the_next_order_on_and_stays_with_an_order_that
     }
     assert order.cost == 3
     await studio.mina.endings.fail(order.id, GenerationFailed("INTERNAL", "Sorry."), lease=None)
-    await studio.generations.create(caller, replace(BRIEF, brief="Another."))
+    await studio.orders.create(caller, replace(BRIEF, brief="Another."))
     assert await studio.entries(caller) == [("adjustment", 20), ("charge", -3), ("refund", 3), ("charge", -7)]
 
 

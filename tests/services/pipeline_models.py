@@ -3,18 +3,24 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import cache
 from io import BytesIO
+from pathlib import Path
 
+import av
 from PIL import Image
 
+from mina_gql.domain.config import Role
 from mina_gql.domain.ports import (
     Accepted,
     Caption,
     CaptionRequest,
     JsonObject,
     Media,
+    MediaModel,
     MediaRequest,
-    StillModel,
+    Moderator,
+    Picture,
     Usage,
     Vision,
     Writer,
@@ -79,23 +85,24 @@ class ScriptedWriter:
 
 
 class ScriptedStill:
-    """A paid image model that keeps to the port: it counts what is paid for, and cancels what could not be kept.
+    """A paid model of pictures, or of clips, that keeps to the port: it counts what is paid for, and cancels what could not be kept.
 
     `before_id` is awaited when a picture is asked for, before its id is told; `while_waiting` once there is an id.
     """
 
     name = "scripted"
-    model = "scripted-brush"
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "scripted-brush", output: Callable[[str], bytes] | None = None) -> None:
+        self.model = model
         self.paid: list[MediaRequest] = []
         self.polled: list[str] = []
         self.cancelled: list[str] = []
         self.refusals: list[BaseException] = []
         self.before_id: Callable[[MediaRequest], Awaitable[None]] = at_once
         self.while_waiting: Callable[[str], Awaitable[None]] = at_once
+        self.output = output or jpeg
 
-    async def generate(self, request: MediaRequest, *, prediction_id: str | None, accepted: Accepted) -> Media:
+    async def generate(self, request: MediaRequest, into: Path, *, prediction_id: str | None, accepted: Accepted) -> Media:
         if prediction_id is None:
             self.paid.append(request)
             prediction_id = f"prediction-{len(self.paid)}"
@@ -108,31 +115,63 @@ class ScriptedStill:
                 raise
         self.polled.append(prediction_id)
         await self.while_waiting(prediction_id)
-        return Media(
-            jpeg(prediction_id), "image/jpeg", 8, 8, {"prompt": request.prompt, **request.settings}, {"id": prediction_id}
-        )
+        await asyncio.to_thread(into.write_bytes, self.output(prediction_id))
+        return Media({"prompt": request.prompt, **request.settings}, {"id": prediction_id})
 
     async def cancel(self, prediction_id: str) -> None:
         self.cancelled.append(prediction_id)
 
 
+class ScriptedModerator:
+    """A moderator that flags nothing, unless told to: `flags` are asked for each text and picture."""
+
+    name = "scripted"
+    model = "scripted-conscience"
+
+    def __init__(self) -> None:
+        self.asked: list[str | Picture] = []
+        self.flags: Callable[[str | Picture], list[str]] = lambda _: []
+
+    async def flagged(self, *, text: str | None = None, picture: Picture | None = None) -> list[str]:
+        shown = text if text is not None else picture
+        assert shown is not None
+        self.asked.append(shown)
+        return self.flags(shown)
+
+
 class ScriptedModels:
-    """`domain.ports.Models` of the three."""
+    """`domain.ports.Models` of all of them; `by_provider` has more media models, for fallbacks."""
 
     def __init__(self) -> None:
         self.eye, self.pen, self.brush = ScriptedVision(), ScriptedWriter(), ScriptedStill()
+        self.camera = ScriptedStill("scripted-camera", clip)
+        self.conscience = ScriptedModerator()
+        self.by_provider: dict[str, ScriptedStill] = {}
 
-    def require(self, provider: str) -> None:
-        """Everything is at hand."""
-
-    def vision(self) -> Vision:
+    def vision(self, role: Role) -> Vision:
         return self.eye
 
-    def writer(self) -> Writer:
+    def writer(self, role: Role) -> Writer:
         return self.pen
 
-    def still(self, provider: str) -> StillModel:
-        return self.brush
+    def media(self, role: Role) -> MediaModel:
+        return self.by_provider.get(role.provider, self.brush if role.name == "still" else self.camera)
+
+    def moderator(self, role: Role) -> Moderator:
+        return self.conscience
+
+
+@cache
+def clip(seed: str) -> bytes:
+    """A small MP4 of half a second."""
+    file = BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for shade in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (32, 32), (shade * 60, 90, 30)))))
+        container.mux(stream.encode())
+    return file.getvalue()
 
 
 def jpeg(seed: str) -> bytes:

@@ -15,8 +15,13 @@ VARS = Draft202012Validator(json.loads((Path(__file__).parents[1] / "schemas" / 
 ORDER = ["queued", "scanning", "prompting", "generating", "postscan", "done", "error"]
 ENDED = {"done", "error"}
 STATUS_OF = {"done": "succeeded", "error": "failed"}
-STEP_TYPES = {"scan_product", "scan_logo", "scan_inspiration", "like_history", "gpt_reader", "seedream_generate", "postscan"}
-LANGUAGE_STEPS = STEP_TYPES - {"like_history", "seedream_generate"}
+LANGUAGE_STEPS = {
+    *("scan_product", "scan_logo", "scan_inspiration", "gpt_reader", "postscan"),
+    *("gpt_feedback_still", "postscan_feedback"),
+    *("scan_input_still", "motion_suggestion", "gpt_reader_motion"),
+    "gpt_feedback_motion",
+}
+"""DESIGN section 6; the step that generates is named for its provider."""
 INTERNALS = re.compile(r"openai|replicate|seedream|kling|gpt|\bscan_|\bmodel\b|Traceback|Error\b|\blease|https?:", re.IGNORECASE)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -118,13 +123,18 @@ def steps_are_in_order(story: Story) -> None:
     for step in story.steps:
         assert step["mg_id"] == f"mma_step:{bare}:{step['mg_step_no']}"
         assert step["mg_parent_id"] == f"generation:{bare}"
-        assert step["mg_step_type"] in STEP_TYPES | {f"{name}_generate" for name in story.generation["mg_mma_vars"]["settings"]}
+        assert step["mg_step_type"] in LANGUAGE_STEPS | {"like_history"} | _generating(story)
         assert step["mg_status"] in ({"succeeded", "failed"} if story.status in ENDED else {"running", "succeeded", "failed"})
         _payload_is_whole(step)
     standing = Counter(
         (step["mg_step_type"], step["mg_meta"]["index"]) for step in story.steps if step["mg_status"] in {"succeeded", "running"}
     )
     assert all(count == 1 for count in standing.values()), standing
+
+
+def _generating(story: Story) -> set[str]:
+    suffix = "_feedback" if story.generation["mg_mma_vars"]["feedback"] else ""
+    return {f"{name}_generate{suffix}" for name in (*story.generation["mg_mma_vars"]["settings"], "understudy")}
 
 
 def _payload_is_whole(step: Row) -> None:

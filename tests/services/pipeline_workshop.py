@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from mina_gql.domain.generations import StillOrder
+from mina_gql.domain.generations import MotionOrder, StillOrder, TweakOrder
 from mina_gql.domain.passes import Caller, owner_tag
 from tests import studio
 from tests.services import pipeline_promises as promises
@@ -38,7 +38,15 @@ class Workshop(studio.Studio):
     async def create(self, caller: Caller | None = None, brief: str = "A cup on stone", **order: Any) -> str:
         """Somebody (new, with ten matcha, unless told otherwise) orders a still; its mg_id."""
         caller = caller or await self.person(10)
-        return (await self.generations.create(caller, StillOrder(brief, **order))).generation.id
+        return (await self.orders.create(caller, StillOrder(brief, **order))).generation.id
+
+    async def tweak(self, caller: Caller, generation: str, feedback: str = "Softer light, please.", **order: Any) -> str:
+        """Somebody orders a tweak; its mg_id."""
+        return (await self.orders.tweak(caller, TweakOrder(generation, feedback, **order))).generation.id
+
+    async def animate(self, caller: Caller, **order: Any) -> str:
+        """Somebody orders a clip; its mg_id."""
+        return (await self.orders.animate(caller, MotionOrder(**order))).generation.id
 
     async def run(self, generation: str) -> Story:
         """One run works on a generation; what came of it."""

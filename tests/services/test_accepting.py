@@ -17,7 +17,7 @@ from tests.studio import BRIEF, NOBODY, Studio, opened
 async def test_an_accepted_order_is_queued_with_the_canonical_map(studio):
     caller = await studio.person(matcha=1)
     order = replace(BRIEF, brief=" Cafe\u0301 \x00noir ", style="luxury", ratio="9:16", settings={"seedream": {"size": "4K"}})
-    made = (await studio.generations.create(caller, order)).generation
+    made = (await studio.orders.create(caller, order)).generation
     vars_ = decode(made.vars)
     queued = vars_.pop("statuses")
     assert (made.kind, made.status, made.cost, made.brief) == ("still", "queued", 1, "Caf\u00e9 noir")
@@ -51,7 +51,7 @@ async def test_an_accepted_order_is_queued_with_the_canonical_map(studio):
 
 async def test_an_accepted_order_has_one_event_and_one_job_of_its_id(studio):
     caller = await studio.person(matcha=1)
-    made = (await studio.generations.create(caller, BRIEF)).generation
+    made = (await studio.orders.create(caller, BRIEF)).generation
     job = await studio.sql.fetchrow("select entrypoint, payload from ops.pgqueuer")
     assert (job["entrypoint"], job["payload"].decode()) == ("generation", made.id)
     event = await studio.sql.fetchrow(
@@ -63,7 +63,7 @@ async def test_an_accepted_order_has_one_event_and_one_job_of_its_id(studio):
 async def test_no_style_is_stored_as_the_word_none_and_read_as_none(studio):
     caller = await studio.person(matcha=2)
     for style in (None, "None"):
-        made = (await studio.generations.create(caller, replace(BRIEF, style=style))).generation
+        made = (await studio.orders.create(caller, replace(BRIEF, style=style))).generation
         assert made.style is None
         assert decode(made.vars)["inputs"]["style"] == "None"
         assert made.ratio == "1:1"
@@ -73,7 +73,7 @@ async def test_no_style_is_stored_as_the_word_none_and_read_as_none(studio):
 async def test_every_choice_the_studio_offers_is_accepted(studio, choice, values):
     caller = await studio.person(matcha=len(values))
     for value in values:
-        made = await studio.generations.create(caller, replace(BRIEF, **{choice: value}))
+        made = await studio.orders.create(caller, replace(BRIEF, **{choice: value}))
         assert getattr(made.generation, choice) == value
 
 
@@ -95,7 +95,7 @@ async def test_an_input_that_breaks_a_rule_is_refused_at_its_field_and_costs_not
     caller = await studio.person(matcha=1)
     before = await studio.counts()
     with pytest.raises(InvalidInput) as refused:
-        await studio.generations.create(caller, replace(BRIEF, **change))
+        await studio.orders.create(caller, replace(BRIEF, **change))
     assert refused.value.field == ["input", *field]
     assert await studio.counts() == before
 
@@ -106,7 +106,7 @@ async def test_an_input_that_breaks_a_rule_is_refused_at_its_field_and_costs_not
 async def test_settings_that_the_model_does_not_know_are_refused(studio, settings):
     caller = await studio.person(matcha=1)
     with pytest.raises(InvalidInput) as refused:
-        await studio.generations.create(caller, replace(BRIEF, settings=settings))
+        await studio.orders.create(caller, replace(BRIEF, settings=settings))
     assert refused.value.field[0] == "settings"
     assert await studio.balance(caller) == 1
 
@@ -118,8 +118,8 @@ async def test_preferred_settings_stand_between_defaults_and_request(studio):
         caller.pass_id,
         '{"settings": {"seedream": {"size": "4K", "quality": "high"}}}',
     )
-    plain = await studio.generations.create(caller, BRIEF)
-    asked = await studio.generations.create(caller, replace(BRIEF, settings={"seedream": {"size": "1K"}}))
+    plain = await studio.orders.create(caller, BRIEF)
+    asked = await studio.orders.create(caller, replace(BRIEF, settings={"seedream": {"size": "1K"}}))
     found = [decode(order.generation.vars)["settings"]["seedream"] for order in (plain, asked)]
     assert found == [
         {"size": "4K", "enhance_prompt": True, "quality": "high"},
@@ -129,7 +129,7 @@ async def test_preferred_settings_stand_between_defaults_and_request(studio):
 
 async def test_the_longest_brief_and_key_are_accepted(studio):
     caller = await studio.person(matcha=1)
-    made = await studio.generations.create(caller, replace(BRIEF, brief="x" * BRIEF_CHARS, idempotency_key="k" * KEY_CHARS))
+    made = await studio.orders.create(caller, replace(BRIEF, brief="x" * BRIEF_CHARS, idempotency_key="k" * KEY_CHARS))
     assert len(made.generation.brief) == BRIEF_CHARS
 
 
@@ -138,7 +138,7 @@ async def test_without_a_model_nothing_is_accepted_and_nothing_charged(postgres,
     async with opened(tmp_path, dsn, models=ModelShelf()) as studio:
         caller = await studio.person(matcha=1)
         with pytest.raises(ProviderNotConfigured):
-            await studio.generations.create(caller, BRIEF)
+            await studio.orders.create(caller, BRIEF)
         assert await studio.balance(caller) == 1
         assert (await studio.counts()).get("generation") is None
     await postgres.drop_database(dsn)
@@ -146,23 +146,23 @@ async def test_without_a_model_nothing_is_accepted_and_nothing_charged(postgres,
 
 async def test_nobody_orders_nothing(studio):
     with pytest.raises(Unauthenticated):
-        await studio.generations.create(NOBODY, BRIEF)
+        await studio.orders.create(NOBODY, BRIEF)
 
 
 async def test_an_order_of_a_pass_that_is_gone_is_refused(studio):
     caller = await studio.person(matcha=1)
     await studio.sql.execute("update mega_customers set mg_deleted_at = now() where mg_pass_id = $1", caller.pass_id)
     with pytest.raises(NotFound):
-        await studio.generations.create(caller, BRIEF)
+        await studio.orders.create(caller, BRIEF)
 
 
 async def test_a_replay_of_what_was_deleted_is_told_so_and_not_made_again(studio):
     caller = await studio.person(matcha=2)
     order = replace(BRIEF, idempotency_key="k")
-    made = await studio.generations.create(caller, order)
+    made = await studio.orders.create(caller, order)
     await studio.sql.execute("update mega_generations set mg_deleted_at = now() where mg_id = $1", made.generation.id)
     with pytest.raises(NotFound, match="deleted"):
-        await studio.generations.create(caller, order)
+        await studio.orders.create(caller, order)
     assert await studio.balance(caller) == 1
 
 
@@ -171,7 +171,7 @@ async def test_a_replay_of_what_was_deleted_is_told_so_and_not_made_again(studio
 
 async def test_a_generation_is_its_owner_s_by_global_and_by_bare_id(studio):
     owner, stranger = await studio.person(matcha=1), await studio.person()
-    made = (await studio.generations.create(owner, BRIEF)).generation
+    made = (await studio.orders.create(owner, BRIEF)).generation
     for given in (made.id, made.generation_id):
         assert (await studio.generations.own(owner.pass_id, given)).id == made.id
         assert await studio.generations.own(stranger.pass_id, given) is None
@@ -192,7 +192,7 @@ async def first_event(studio: Studio, pass_id: str, given: str):
 
 async def test_only_the_owner_may_follow(studio):
     owner, stranger = await studio.person(matcha=1), await studio.person()
-    made = (await studio.generations.create(owner, BRIEF)).generation
+    made = (await studio.orders.create(owner, BRIEF)).generation
     events = await asyncio.gather(
         first_event(studio, owner.pass_id, made.id), first_event(studio, owner.pass_id, made.generation_id)
     )

@@ -161,3 +161,23 @@ async def test_orders_and_reconciling_at_once_make_one_job_each(workshop: Worksh
     assert sorted(await workshop.jobs()) == sorted(generations)
     assert all([await workshop.balance(caller) == 0 for caller in callers])
     await kept(workshop.looking)
+
+
+async def test_what_a_month_has_passed_over_ends_all_the_same(workshop: Workshop) -> None:
+    """Milliseconds of 25 days are more than a column holds."""
+    generation = await workshop.create()
+    async with caught(workshop, generation, hold_words):
+        await workshop.expire_lease(generation)
+        await started_ago(workshop, generation, timedelta(days=40))
+        await workshop.sql.execute("alter table mega_generations disable trigger all")
+        await workshop.looking.execute(
+            """update mega_generations set mg_created_at = mg_created_at - interval '40 days',
+              mg_payload = case when mg_record_type = 'mma_step'
+                then jsonb_set(mg_payload, '{timing,started_at}', '"2026-01-01T00:00:00.000Z"') else mg_payload end
+            where mg_generation_id = $1""",
+            generation.removeprefix("generation:"),
+        )
+        await workshop.sql.execute("alter table mega_generations enable trigger all")
+        await workshop.mina.endings.reconcile()
+    row = await workshop.looking.fetchrow("select * from mega_generations where mg_id = $1", generation)
+    assert (row["mg_error"], row["mg_latency_ms"]) == ("DEADLINE_EXCEEDED", 2_147_483_647)

@@ -6,6 +6,7 @@ import json
 import asyncpg
 import pytest
 
+from mina_gql.domain.config import Role
 from mina_gql.domain.errors import GenerationFailed, ProviderNotConfigured
 from mina_gql.domain.ports import Caption, CaptionRequest, StorageError
 from tests.services.pipeline_models import TEMPORARY_URL, Gate
@@ -143,7 +144,7 @@ async def test_a_store_that_is_down_ends_it_and_no_vendor_address_is_kept(
     async def refuse(*_: object) -> None:
         raise StorageError(f"503 for {TEMPORARY_URL}")
 
-    monkeypatch.setattr(workshop.mina.store, "write", refuse)
+    monkeypatch.setattr(workshop.mina.store, "write_file", refuse)
     story = await workshop.made()
     assert (story.status, story.generation["mg_error"]) == ("error", "STORAGE_ERROR")
     assert story.generation["mg_output_url"] is None
@@ -279,11 +280,12 @@ async def test_matcha_that_expired_while_it_ran_expires_with_its_refund(workshop
 async def test_a_model_that_is_gone_when_its_turn_comes_is_said_plainly(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_: str) -> None:
+    def gone(_: Role) -> None:
         raise ProviderNotConfigured("“seedream” is not set up here. Tell the people who run this server.")
 
-    monkeypatch.setattr(workshop.models, "still", gone)
-    story = await workshop.made()
+    generation = await workshop.create()
+    monkeypatch.setattr(workshop.models, "media", gone)
+    story = await workshop.run(generation)
     assert (story.status, story.generation["mg_error"]) == ("error", "PROVIDER_NOT_CONFIGURED")
     assert story.generation["mg_meta"]["failure"]["retryable"] is False
 

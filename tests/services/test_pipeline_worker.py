@@ -97,14 +97,14 @@ async def test_a_job_for_what_has_ended_or_never_was_goes_away(workshop: Worksho
 
 
 async def test_an_order_that_is_rolled_back_leaves_no_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    enqueue = workshop.generations._jobs.enqueue
+    enqueue = workshop.orders._jobs.enqueue
 
     async def enqueue_and_fail(*arguments: Any, **options: Any) -> None:
         await enqueue(*arguments, **options)
         raise RuntimeError("after the job was enqueued")
 
     caller = await workshop.person(2)
-    monkeypatch.setattr(workshop.generations._jobs, "enqueue", enqueue_and_fail)
+    monkeypatch.setattr(workshop.orders._jobs, "enqueue", enqueue_and_fail)
     with pytest.raises(RuntimeError):
         await workshop.create(caller)
     assert await workshop.jobs() == []

@@ -1,28 +1,29 @@
-"""Generations: ordering them, and reading what became of them. What happens to one while it is made: `progress`."""
+"""Generations as people read them. Ordering them: `orders`; what happens to one while it is made: `progress`."""
 
 from collections.abc import Awaitable
 
 import strawberry
 from strawberry import Parent
 
+from mina_gql.api.graphql.archive import RecreateDraft, draft_of, parent_of
+from mina_gql.api.graphql.connections import After, Before, Connection, First, Last, connection, page_request
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import CreditTransaction
 from mina_gql.api.graphql.enums import FailureCode, GenerationKind, GenerationStatus
-from mina_gql.api.graphql.lazy import LazyPass
+from mina_gql.api.graphql.lazy import LazyGeneration, LazyPass
 from mina_gql.api.graphql.nodes import Node, node_type, shown
 from mina_gql.api.graphql.permissions import pass_of
 from mina_gql.api.graphql.scalars import JSON, URL, DateTime
+from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.steps import MmaStep
-from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.api.graphql.variables import GenerationAssets, Scans, UserMessage, assets_of, from_vars, lines_in, scans_of
-from mina_gql.domain.generations import StillOrder
 from mina_gql.mega.database import decode
 from mina_gql.mega.generations.archive import GenerationRow
 from mina_gql.mega.generations.ledger import LedgerEntryRow
 from mina_gql.mega.generations.sessions import SessionRow
 from mina_gql.mega.generations.steps import StepRow
-from mina_gql.services.passes import required
+from mina_gql.services.generations.reading import ENDED
 
 
 @strawberry.type
@@ -53,6 +54,7 @@ class Generation(Node):
     content_type: str | None
     width: int | None
     height: int | None
+    poster_url: URL | None = strawberry.field(description="A still to show before a video plays.")
     provider: str | None
     model: str | None
     latency_ms: int | None
@@ -114,6 +116,24 @@ class Generation(Node):
         """What was given back."""
         return shown(await _transaction(root, info, "refund"))
 
+    @strawberry.field(description="The generation this one tweaks or animates.")
+    async def parent(root: Parent[GenerationRow], info: Info) -> LazyGeneration | None:
+        return shown(await parent_of(root, info))
+
+    @strawberry.field
+    async def children(
+        root: Parent[GenerationRow],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LazyGeneration]:
+        """What was made from this one, newest first."""
+        row, archive = root, info.context.services.archive
+        page = await archive.children(row, page_request(first, after, last, before), columns(asked_of_nodes(info)))
+        return connection(page, lambda: archive.count_children(row))
+
     @strawberry.field
     async def session(root: Parent[GenerationRow], info: Info) -> Session | None:
         """The visit it was ordered in."""
@@ -128,51 +148,29 @@ class Generation(Node):
         known: list[StepRow] | None = info.context.steps_ahead.get(root.generation_id)
         return shown(known if known is not None else info.context.loaders.steps.load(root.generation_id))
 
+    @strawberry.field
+    async def liked(root: Parent[GenerationRow], info: Info) -> bool:
+        """Whether its owner likes it: the latest like, unlike or dislike counts."""
+        return bool(await info.context.loaders.liked.load(root.generation_id))
+
+    @strawberry.field(description="How many queued generations stand before this one; null once it has started.")
+    def queue_position(root: Parent[GenerationRow], info: Info) -> int | None:
+        return shown(_estimated(root, info, "queue_position")) if root.status not in ENDED else None
+
+    @strawberry.field(description="Seconds still to go, learned from how long such steps took lately; null at the end.")
+    def eta_seconds(root: Parent[GenerationRow], info: Info) -> int | None:
+        return shown(_estimated(root, info, "eta_seconds")) if root.status not in ENDED else None
+
+    @strawberry.field(description="A draft that makes the same picture again with create, tweak or animate.")
+    async def recreate(root: Parent[GenerationRow], info: Info) -> RecreateDraft:
+        return await draft_of(root, info)
+
     @strawberry.field(name="pass", description="Whose it is: the caller's own Pass, or anybody's for an admin.")
     async def owner(root: Parent[GenerationRow], info: Info) -> LazyPass | None:
         return shown(await pass_of(info, root.pass_id))
 
 
 node_type(GenerationRow, "Generation")
-
-
-@strawberry.type
-class GenerationPayload:
-    """The accepted generation, or why not."""
-
-    generation: Generation | None = None
-    pass_: LazyPass | None = strawberry.field(
-        name="pass", default=None, description="The caller's Pass with the balance after this call."
-    )
-    replayed: bool = strawberry.field(
-        default=False, description="True when an earlier call with this idempotency key had made it already."
-    )
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.input
-class StillAssetsInput:
-    """The pictures of a still, by the public URLs of confirmed uploads."""
-
-    product_image_url: str | None = None
-    logo_image_url: str | None = None
-    inspiration_image_urls: list[str] = strawberry.field(default_factory=list)
-
-
-@strawberry.input
-class CreateInput:
-    """An order for a still."""
-
-    brief: str
-    style: str | None = None
-    ratio: str | None = None
-    assets: StillAssetsInput | None = None
-    settings: JSON | None = strawberry.field(
-        default=None, description='Per provider, for example {"seedream": {"size": "2K"}}; unknown keys are refused.'
-    )
-    vision_intelligence: bool = True
-    session_id: strawberry.ID | None = None
-    idempotency_key: str | None = None
 
 
 @strawberry.type
@@ -188,37 +186,6 @@ class GenerationQueries:
         return shown(await info.context.services.generations.own(owner.id, id))
 
 
-@strawberry.type
-class GenerationMutations:
-    """Mutations of generations."""
-
-    @strawberry.mutation
-    async def create(self, info: Info, input: CreateInput) -> GenerationPayload | None:
-        """Order a still. Answers at once with a QUEUED generation; follow it with `generationEvents`."""
-        context = info.context
-        assets = input.assets or StillAssetsInput()
-        order = StillOrder(
-            brief=input.brief,
-            style=input.style,
-            ratio=input.ratio,
-            product_image_url=assets.product_image_url,
-            logo_image_url=assets.logo_image_url,
-            inspiration_image_urls=tuple(assets.inspiration_image_urls),
-            settings=input.settings,
-            vision_intelligence=input.vision_intelligence,
-            session_id=input.session_id or context.caller.session_id,
-            idempotency_key=input.idempotency_key,
-        )
-
-        async def accept() -> GenerationPayload:
-            runtime = await context.services.config.runtime()
-            await context.services.rates.hit("create", required(context.caller), runtime.per_minute("create"))
-            made = await context.services.generations.create(context.caller, order)
-            return GenerationPayload(generation=shown(made.generation), pass_=shown(made.owner), replayed=made.replayed)
-
-        return await answered(GenerationPayload, accept)
-
-
 def failure_of(row: GenerationRow) -> GenerationFailure | None:
     """What people are told of a failed generation; rows from before MMA have a code at most."""
     if row.status != GenerationStatus.ERROR:
@@ -231,6 +198,11 @@ def failure_of(row: GenerationRow) -> GenerationFailure | None:
         retryable=told.get("retryable", True),
         refunded=told.get("refunded", False),
     )
+
+
+async def _estimated(row: GenerationRow, info: Info, what: str) -> int | None:
+    """One of its estimates; all of one operation are made together."""
+    return getattr(await info.context.loaders.estimates.load(row.id), what, None)
 
 
 def _transaction(row: GenerationRow, info: Info, kind: str) -> Awaitable[LedgerEntryRow | None]:

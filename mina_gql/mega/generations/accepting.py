@@ -15,7 +15,10 @@ _TYPES = {GenerationKind.STILL: ("image", "image"), GenerationKind.VIDEO: ("moti
 
 
 class NewGeneration(NamedTuple):
-    """A generation as it is accepted. `cost` is in matcha; `input_hash` tells another input under the same key."""
+    """A generation as it is accepted. `cost` is in matcha; `input_hash` tells another input under the same key.
+
+    `parent_id` (mg_id) is what it tweaks or animates, `retry_of` the failed one it repeats.
+    """
 
     generation_id: str
     pass_id: str
@@ -27,6 +30,8 @@ class NewGeneration(NamedTuple):
     cost: int
     input_hash: str
     vars: dict[str, Any]
+    parent_id: str | None = None
+    retry_of: str | None = None
 
     @property
     def id(self) -> str:
@@ -62,7 +67,8 @@ async def insert(session: AsyncSession, new: NewGeneration) -> None:
             provider=new.provider,
             model=new.model,
             input_chars=new.input_chars,
-            meta={"cost": new.cost, "input_hash": new.input_hash},
+            parent_id=new.parent_id,
+            meta={"cost": new.cost, "input_hash": new.input_hash} | ({"retry_of": new.retry_of} if new.retry_of else {}),
             mma_vars=func.jsonb_set(cast(new.vars, JSONB), literal_column("'{statuses}'"), func.jsonb_build_array(queued)),
             source_system="api",
         )

@@ -47,16 +47,18 @@ class ProgressRow(NamedTuple):
     updated_at: Timestamp
 
 
-_IN_FLIGHT = "mg_record_type = 'generation' and mg_mma_status not in ('done', 'error')"
-_HELD = f"mg_id = :id and {_IN_FLIGHT} and mg_meta ->> 'lease' = :lease"
-_UNHELD = f"{_IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()"
+# An int: what a database that was away for a month made of it must not keep a generation from its end.
+_LATENCY = "least(2147483647, round(extract(epoch from clock_timestamp() - mg_created_at) * 1000))::int"
+IN_FLIGHT = "mg_record_type = 'generation' and mg_mma_status not in ('done', 'error')"
+_HELD = f"mg_id = :id and {IN_FLIGHT} and mg_meta ->> 'lease' = :lease"
+UNHELD = f"{IN_FLIGHT} and coalesce((mg_meta ->> 'lease_until')::timestamptz, '-infinity') < clock_timestamp()"
 _DEADLINE = "case mg_mma_mode when 'video' then cast(:video_deadline as float) else cast(:still_deadline as float) end"
 
 # The last seq of messages and statuses together; appends take the next one under the row's lock.
-_SEQ = """greatest(0, coalesce((mg_mma_vars #>> '{userMessages,scan_lines,-1,seq}')::int, 0),
+SEQ = """greatest(0, coalesce((mg_mma_vars #>> '{userMessages,scan_lines,-1,seq}')::int, 0),
   coalesce((mg_mma_vars #>> '{userMessages,final_line,seq}')::int, 0), coalesce((mg_mma_vars #>> '{statuses,-1,seq}')::int, 0))"""
 # Never before an earlier record of the row, even where the clock steps back.
-_AT = rfc3339("greatest(clock_timestamp(), mg_updated_at)")
+AT = rfc3339("greatest(clock_timestamp(), mg_updated_at)")
 
 
 def _patched(patches: Mapping[tuple[str, ...], Any]) -> tuple[str, dict[str, Any]]:
@@ -68,7 +70,7 @@ def _patched(patches: Mapping[tuple[str, ...], Any]) -> tuple[str, dict[str, Any
     return vars_, values
 
 
-def _appended(vars_: str, path: Sequence[str], item: str) -> str:
+def appended(vars_: str, path: Sequence[str], item: str) -> str:
     """The variable map with one more item at the end of the list at `path`, as SQL."""
     joined = "{" + ",".join(path) + "}"
     return f"jsonb_set({vars_}, '{joined}', coalesce(mg_mma_vars #> '{joined}', '[]') || {item})"
@@ -89,7 +91,7 @@ _CLAIM = text(f"""
       'lease', cast(:lease as text), 'lease_until', clock_timestamp() + make_interval(secs => :lease_seconds),
       'attempts', coalesce((mg_meta ->> 'attempts')::int, 0) + 1,
       'first_started_at', coalesce(mg_meta -> 'first_started_at', to_jsonb(clock_timestamp())))
-    where mg_id = :id and {_UNHELD}
+    where mg_id = :id and {UNHELD}
     returning mg_id, substr(mg_id, 12), mg_pass_id, mg_mma_mode, mg_mma_status,
       (mg_meta ->> 'attempts')::int, mg_mma_vars,
       extract(epoch from (mg_meta ->> 'first_started_at')::timestamptz - clock_timestamp())::float +
@@ -116,7 +118,7 @@ _OVERDUE = f"""(mg_meta ? 'first_started_at' and (mg_meta ->> 'first_started_at'
 
 _STRANDED = text(f"""
     select mg_id, {_OVERDUE} from mega_generations
-    where {_UNHELD}
+    where {UNHELD}
     order by mg_created_at limit 500
 """)
 
@@ -169,78 +171,112 @@ async def advance(
     Gives the last seq afterwards, or None when the lease is lost. The map is never written back whole.
     """
     vars_, values = _patched(patches or {})
-    seq = _SEQ
+    seq = SEQ
     if status is not None:
         seq = f"({seq} + 1)"
-        vars_ = _appended(vars_, ("statuses",), f"jsonb_build_object('seq', {seq}, 'status', cast(:status as text), 'at', {_AT})")
+        vars_ = appended(vars_, ("statuses",), f"jsonb_build_object('seq', {seq}, 'status', cast(:status as text), 'at', {AT})")
         values["status"] = status.value
     if line is not None:
         seq = f"({seq} + 1)"
         stage = "cast(:status as text)" if status is not None else "mg_mma_status"
-        message = f"jsonb_build_object('seq', {seq}, 'text', cast(:line as text), 'stage', {stage}, 'at', {_AT})"
-        vars_ = _appended(vars_, ("userMessages", "scan_lines"), message)
+        message = f"jsonb_build_object('seq', {seq}, 'text', cast(:line as text), 'stage', {stage}, 'at', {AT})"
+        vars_ = appended(vars_, ("userMessages", "scan_lines"), message)
         values["line"] = line
     sets = f"mg_mma_vars = {vars_}" + (", mg_mma_status = :status" if status is not None else "")
     statement = text(f"""
         update mega_generations set {sets} where {_HELD}
-        returning {_SEQ}
+        returning {SEQ}
     """)
     return (await session.execute(statement, {"id": generation, "lease": lease, **values})).scalar_one_or_none()
 
 
 async def finish(session: AsyncSession, generation: str, lease: str, ending: Ending, *, final_line: str) -> int | None:
     """End a running generation in DONE: its last line, its end, its columns, in one UPDATE; gives its seq, None when the lease is lost."""
-    line = f"jsonb_build_object('seq', {_SEQ} + 1, 'text', cast(:line as text), 'stage', 'done', 'at', {_AT})"
+    line = f"jsonb_build_object('seq', {SEQ} + 1, 'text', cast(:line as text), 'stage', 'done', 'at', {AT})"
     vars_ = f"jsonb_set(mg_mma_vars, '{{userMessages,final_line}}', {line})"
-    vars_ = _appended(vars_, ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 2, 'status', 'done', 'at', {_AT})")
+    vars_ = appended(vars_, ("statuses",), f"jsonb_build_object('seq', {SEQ} + 2, 'status', 'done', 'at', {AT})")
     statement = text(f"""
         update mega_generations set mg_mma_vars = {vars_}, mg_mma_status = 'done', mg_status = 'succeeded', mg_prompt = :prompt,
           mg_output_url = :output_url, mg_output_key = :output_key, mg_provider = :provider, mg_model = :model,
-          mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int, mg_meta = mg_meta - 'lease' - 'lease_until'
+          mg_latency_ms = {_LATENCY}, mg_meta = mg_meta - 'lease' - 'lease_until'
         where {_HELD}
-        returning {_SEQ}
+        returning {SEQ}
     """)
     values = {"id": generation, "lease": lease, "line": final_line, **ending._asdict()}
     return (await session.execute(statement, values)).scalar_one_or_none()
 
 
 _LOCK_TO_FAIL = text(f"""
-    select mg_pass_id, coalesce((mg_meta ->> 'refundable')::int, (mg_meta ->> 'cost')::int, 0) from mega_generations
-    where mg_id = :id and {_IN_FLIGHT} and (cast(:lease as text) is null or mg_meta ->> 'lease' = :lease)
+    select mg_pass_id, coalesce((mg_meta ->> 'refundable')::int, (mg_meta ->> 'cost')::int, 0), mg_mma_vars ->> 'mode'
+    from mega_generations
+    where mg_id = :id and {IN_FLIGHT} and (cast(:lease as text) is null or mg_meta ->> 'lease' = :lease)
     for no key update
 """)
 
 _LOCK_IN_FLIGHT = text(f"""
     select mg_id, coalesce((mg_meta ->> 'refundable')::int, (mg_meta ->> 'cost')::int, 0) from mega_generations
-    where mg_pass_id = :pass_id and {_IN_FLIGHT} order by mg_id for no key update
+    where mg_pass_id = :pass_id and {IN_FLIGHT} order by mg_id for no key update
 """)
 _CAP_REFUND = text(
     "update mega_generations set mg_meta = mg_meta || jsonb_build_object('refundable', cast(:refundable as int)) where mg_id = :id"
 )
 
-_FAILED = _appended("mg_mma_vars", ("statuses",), f"jsonb_build_object('seq', {_SEQ} + 1, 'status', 'error', 'at', {_AT})")
+_FAILED = appended("mg_mma_vars", ("statuses",), f"jsonb_build_object('seq', {SEQ} + 1, 'status', 'error', 'at', {AT})")
 _FAIL = text(f"""
     update mega_generations set mg_mma_status = 'error', mg_status = 'failed', mg_error = :code, mg_mma_vars = {_FAILED},
-      mg_latency_ms = round(extract(epoch from clock_timestamp() - mg_created_at) * 1000)::int,
+      mg_latency_ms = {_LATENCY},
       mg_meta = mg_meta - 'lease' - 'lease_until' || jsonb_build_object('failure', cast(:failure as jsonb))
     where mg_id = :id
-    returning {_SEQ}
+    returning {SEQ}
 """)
 
 
-async def lock_to_fail(session: AsyncSession, generation: str, lease: str | None) -> tuple[str, int] | None:
-    """Lock an unfinished generation to end it in ERROR: its Pass and what it gives back; None when it has ended or the lease is lost.
+async def lock_to_fail(session: AsyncSession, generation: str, lease: str | None) -> tuple[str, int, str] | None:
+    """Lock an unfinished generation to end it in ERROR: its Pass, what it gives back, and its kind; None when it has ended or the lease is lost.
 
     Without a lease (a deadline, a cancel) whoever holds it loses it. The caller has locked the customer first.
     """
     row = (await session.execute(_LOCK_TO_FAIL, {"id": generation, "lease": lease})).first()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
 
 
 async def fail(session: AsyncSession, generation: str, code: str, failure: Mapping[str, Any]) -> int:
     """End a locked generation in ERROR; gives its seq. `failure` is what people are told of it."""
     values = {"id": generation, "code": code, "failure": orjson.dumps(failure).decode()}
     return int((await session.execute(_FAIL, values)).scalar_one())
+
+
+# `late` in the failure marks a cancel after the paid call went out.
+_LATE_CANCELS = text("""
+    select count(*) from mega_generations
+    where mg_pass_id = :pass_id and mg_record_type = 'generation' and mg_mma_status = 'error' and mg_error = 'CANCELLED'
+      and mg_meta @> '{"late_cancel": true}' and mg_updated_at > clock_timestamp() - interval '24 hours'
+      and mg_created_at > clock_timestamp() - interval '26 hours'
+""")
+_MARK_LATE = text("""update mega_generations set mg_meta = mg_meta || '{"late_cancel": true}' where mg_id = :id""")
+
+
+async def late_cancels(session: AsyncSession, pass_id: str) -> int:
+    """How many generations a Pass cancelled after their paid call, in the last 24 hours; deleted ones count. The caller holds the customer's lock."""
+    return int((await session.execute(_LATE_CANCELS, {"pass_id": pass_id})).scalar_one())
+
+
+async def mark_late_cancel(session: AsyncSession, generation: str) -> None:
+    """Note on a locked, unfinished generation that its cancel came after the paid call."""
+    await session.execute(_MARK_LATE, {"id": generation})
+
+
+_DELETE = text("""
+    update mega_generations set mg_deleted_at = clock_timestamp()
+    where mg_id = :id and mg_pass_id = :pass_id and mg_record_type = 'generation' and mg_deleted_at is null
+      and coalesce(mg_mma_status, 'done') in ('done', 'error')
+    returning mg_id
+""")
+
+
+async def delete(session: AsyncSession, generation: str, pass_id: str) -> bool:
+    """Take an ended generation out of every read; False when it is gone already. Nothing of it is removed."""
+    return (await session.execute(_DELETE, {"id": generation, "pass_id": pass_id})).first() is not None
 
 
 async def lock_in_flight(session: AsyncSession, pass_id: str) -> list[tuple[str, int]]:

@@ -3,14 +3,15 @@
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, Text, bindparam, func, select, text
+from sqlalchemy import Integer, Text, bindparam, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from mina_gql.domain.pipeline import StepStatus
 from mina_gql.mega.database import Query, Timestamp, recorded_as
 from mina_gql.mega.models import LedgerRow, MmaStep
-from mina_gql.mega.phrases import rfc3339, text_at
+from mina_gql.mega.pages import Pages
+from mina_gql.mega.phrases import json_at, rfc3339, text_at
 
 
 class StepRow(NamedTuple):
@@ -34,6 +35,15 @@ class StepRow(NamedTuple):
     ctx_version: int | None
     ctx_id: str | None
     created_at: Timestamp
+
+
+class PayloadRow(NamedTuple):
+    """What a step was given, what it found, and all that was recorded of it."""
+
+    id: str
+    input: orjson.Fragment | None
+    output: orjson.Fragment | None
+    payload: orjson.Fragment | None
 
 
 class Checkpoint(NamedTuple):
@@ -79,6 +89,22 @@ BY_IDS = Query(
     _SELECT.join(_of, LedgerRow.parent_id == _of.id).where(LedgerRow.id == func.any(bindparam("ids")), _of.deleted_at.is_(None))
 )
 
+# The constant is a literal: the index is matched by it.
+FAILED = Pages(
+    _SELECT.join(_of, LedgerRow.parent_id == _of.id).where(
+        LedgerRow.status == literal_column("'failed'"), _of.deleted_at.is_(None)
+    ),
+    StepRow,
+    LedgerRow.created_at,
+    LedgerRow.id,
+)
+# What a step was given and what it found, for admins: a column that nothing else reads.
+PAYLOADS = Query(
+    select(LedgerRow.id, json_at(LedgerRow.payload, "input"), json_at(LedgerRow.payload, "output"), LedgerRow.payload).where(
+        recorded_as(MmaStep), LedgerRow.deleted_at.is_(None), LedgerRow.id == func.any(bindparam("ids"))
+    )
+)
+
 _CHECKPOINTS = text("""
     select mg_id, mg_step_type, coalesce((mg_meta ->> 'index')::int, 0), mg_status, mg_meta ? 'sent_at', mg_meta ->> 'prediction_id'
     from mega_generations where mg_generation_id = :generation_id and mg_record_type = 'mma_step' order by mg_step_no
@@ -101,7 +127,8 @@ _START = text(f"""
 """)
 
 _MS = (
-    "greatest(0, round(extract(epoch from clock_timestamp() - (mg_payload #>> '{timing,started_at}')::timestamptz) * 1000))::int"
+    "least(2147483647, greatest(0, round(extract(epoch from clock_timestamp() - (mg_payload #>> '{timing,started_at}')::timestamptz)"
+    " * 1000)))::int"
 )
 
 _END = text(f"""
@@ -193,6 +220,39 @@ async def close_open(session: AsyncSession, generation: str, error: str, detail:
 async def mark(session: AsyncSession, step_id: str, **marks: Any) -> None:
     """Note something about a running step: `sent_at` before a paid call, `prediction_id` once there is one."""
     await session.execute(_MARK, {"id": step_id, "mark": orjson.dumps(marks).decode()})
+
+
+class PaidCall(NamedTuple):
+    """A paid call as it stands: the step type tells the provider, `prediction_id` names it at the vendor where it is known."""
+
+    generation: str
+    step_type: str
+    mode: str
+    prediction_id: str | None
+
+
+_PAID = text("""
+    select mg_parent_id, mg_step_type, mg_mma_mode, mg_meta ->> 'prediction_id' from mega_generations
+    where mg_generation_id = :generation_id and mg_record_type = 'mma_step' and mg_meta ? 'sent_at'
+    order by mg_step_no desc limit 1
+""")
+
+_CANCELLED = text("""
+    select mg_parent_id, mg_step_type, mg_mma_mode, mg_meta ->> 'prediction_id' from mega_generations
+    where mg_record_type = 'mma_step' and mg_error = 'CANCELLED' and mg_updated_at > clock_timestamp() - interval '15 minutes'
+      and mg_meta ? 'prediction_id'
+""")
+
+
+async def paid_call(session: AsyncSession, generation_id: str) -> PaidCall | None:
+    """The paid call of a generation (bare id) that went out, or None. The caller holds the generation's lock."""
+    row = (await session.execute(_PAID, {"generation_id": generation_id})).first()
+    return None if row is None else PaidCall(*row)
+
+
+async def cancelled_calls(session: AsyncSession) -> list[PaidCall]:
+    """Paid calls that ended by a cancel in the last quarter of an hour: their vendors are to be told."""
+    return [PaidCall(*row) for row in await session.execute(_CANCELLED)]
 
 
 # A look at the same bytes in the same words, by the same Pass, that succeeded before (DESIGN section 6).

@@ -1,10 +1,14 @@
 """The friendly lines people read while they wait: at most 140 characters, never about internals."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
-from mina_gql.domain.pipeline import GenerationStatus
+from mina_gql.domain.pipeline import GenerationKind, GenerationStatus
 
-LINES: dict[str, tuple[str, ...]] = {
+PACE_SECONDS = 4.0
+"""Nobody waits longer than this for the next line (at least one in every five seconds, the write included)."""
+
+LINES: Mapping[str, Sequence[str]] = {
     GenerationStatus.SCANNING: (
         "Taking a first look at what you brought.",
         "Clearing the table and turning on the lights.",
@@ -25,6 +29,11 @@ LINES: dict[str, tuple[str, ...]] = {
         "Pinning your inspiration to the wall.",
         "Lovely reference. Noting its mood.",
         "Taking in the colours you like.",
+    ),
+    "scan_input_still": (
+        "A fine frame to begin with.",
+        "I can see where this wants to go.",
+        "Looking for what could move, and what should not.",
     ),
     GenerationStatus.PROMPTING: (
         "Sketching the scene.",
@@ -51,9 +60,109 @@ LINES: dict[str, tuple[str, ...]] = {
 }
 """By status, and by step type for the lines a look at a picture adds."""
 
+CLIP_LINES: Mapping[str, Sequence[str]] = {
+    GenerationStatus.SCANNING: (
+        "Taking a good look at your still.",
+        "Setting your still on the light table.",
+        "Getting to know the frame before it moves.",
+    ),
+    GenerationStatus.PROMPTING: (
+        "Planning the camera's path.",
+        "Walking through the move, once without film.",
+        "Marking where the camera starts and where it lands.",
+    ),
+    GenerationStatus.GENERATING: (
+        "Camera rolling. A clip takes a little longer than a still.",
+        "And action. This one takes a moment.",
+        "The camera starts to move.",
+    ),
+    GenerationStatus.DONE: (
+        "Cut! Your clip is ready.",
+        "Your clip is ready. Press play.",
+        "Done. It moves beautifully.",
+    ),
+}
+"""The same for clips, where they differ."""
 
-def line_for(topic: str, generation: str, index: int = 0) -> str:
+WAITING: Mapping[str, Sequence[str]] = {
+    GenerationStatus.QUEUED: (
+        "You are in line. The studio is busy, and yours comes up soon.",
+        "Keeping your place while the set before yours is cleared.",
+        "Not long now. Your things are ready and waiting.",
+        "The studio is full today. Thank you for your patience.",
+        "Still in line, and a little closer than before.",
+        "Good moment for a sip of something warm.",
+    ),
+    GenerationStatus.SCANNING: (
+        "Still looking. The details are worth it.",
+        "Turning it once more in the light.",
+        "Noting the colours before anything else.",
+        "A closer look at the edges.",
+        "Taking measurements for the set.",
+    ),
+    GenerationStatus.PROMPTING: (
+        "Trying out another angle in my head.",
+        "Weighing a warmer light against a cooler one.",
+        "Moving things around on paper first.",
+        "Picking the right surface takes a moment.",
+        "Nearly settled on the scene.",
+    ),
+    GenerationStatus.GENERATING: (
+        "The light is settling nicely.",
+        "Moving a lamp a finger's width to the left.",
+        "Waiting for the shadow to fall just so.",
+        "A little more glow on the edge.",
+        "Smoothing the backdrop.",
+        "Checking the reflection.",
+        "Good things take a breath or two.",
+        "Adjusting the focus, very gently.",
+        "One more exposure to be sure.",
+        "The set is quiet. Only the camera is working.",
+        "Dusting off the surface between shots.",
+        "Letting the colours come through.",
+    ),
+    GenerationStatus.POSTSCAN: (
+        "Holding the print up to the window.",
+        "A last look at the corners.",
+        "Letting the print dry.",
+        "Just making sure it is all there.",
+    ),
+}
+"""Told one after the other while a status lasts."""
+
+CLIP_WAITING: Mapping[str, Sequence[str]] = {
+    GenerationStatus.GENERATING: (
+        "The camera is gliding along its path.",
+        "Frame by frame, it comes together.",
+        "Keeping the light steady while things move.",
+        "A slow move is a good move.",
+        "Another pass, a touch smoother.",
+        "The first seconds look lovely.",
+        "Holding the focus through the turn.",
+        "Clips take their time. A short stretch does no harm.",
+        "Easing into the last part of the move.",
+        "Watching the edges so that nothing wobbles.",
+        "Letting the motion breathe.",
+        "The reel is turning quietly.",
+        "Matching the end of the move to its beginning.",
+        "Still rolling, and still looking good.",
+    ),
+}
+
+
+def line_for(topic: str, generation: str, index: int = 0, *, mode: str = GenerationKind.STILL) -> str:
     """A line on a topic: varied from generation to generation, the same when a run is resumed."""
-    pool = LINES[topic]
-    digest = hashlib.sha256(f"{topic}\n{generation}".encode()).digest()
-    return pool[(digest[0] + index) % len(pool)]
+    pool = CLIP_LINES.get(topic, LINES[topic]) if mode == GenerationKind.VIDEO else LINES[topic]
+    return pool[(_turn(topic, generation) + index) % len(pool)]
+
+
+def waiting_line(mode: str, status: GenerationStatus, generation: str, told: int) -> str:
+    """The next line while a status lasts, after `told` others: each of the pool before the first comes again."""
+    pool = WAITING[status]
+    if mode == GenerationKind.VIDEO:
+        pool = CLIP_WAITING.get(status, pool)
+    return pool[(_turn(status, generation) + told) % len(pool)]
+
+
+def _turn(topic: str, generation: str) -> int:
+    return hashlib.sha256(f"{topic}\n{generation}".encode()).digest()[0]

@@ -1,7 +1,9 @@
 """Records a run: steps, statuses, lines, the end in DONE. Every write holds the lease; what is recorded is then announced."""
 
+import time
 from datetime import UTC, datetime
 
+from mina_gql.domain import observing
 from mina_gql.domain.errors import GenerationFailed, LeaseLost
 from mina_gql.domain.pipeline import FailureCode, GenerationStatus, StepStatus
 from mina_gql.domain.ports import Accepted, ProgressBus
@@ -24,6 +26,22 @@ class Recorder:
         self._lease = lease
         self._status = GenerationStatus(claim.status)
         self._checkpoints: list[Checkpoint] = []
+        self._line_at = time.monotonic()
+
+    @property
+    def status(self) -> GenerationStatus:
+        """Where the generation stands."""
+        return self._status
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the person was last told something."""
+        return time.monotonic() - self._line_at
+
+    @property
+    def begun(self) -> frozenset[str]:
+        """The types of the steps that an earlier run began and did not fail in."""
+        return frozenset(point.step_type for point in self._checkpoints if point.status != StepStatus.FAILED)
 
     async def load(self) -> None:
         """Read what earlier runs recorded."""
@@ -41,7 +59,13 @@ class Recorder:
         async with self._database.begin() as session:
             seq = _still_ours(await runs.advance(session, self._claim.id, self._lease, status=status, line=line))
         self._status = status
-        await self._bus.announce(self._claim.id, seq)
+        await self._told(seq)
+
+    async def say(self, line: str) -> None:
+        """A line between the others, while something takes its time."""
+        async with self._database.begin() as session:
+            seq = _still_ours(await runs.advance(session, self._claim.id, self._lease, line=line))
+        await self._told(seq)
 
     async def begin(self, call: Call) -> "Step":
         """Open a step, or take the one that a crash left open: same row, same number."""
@@ -82,7 +106,7 @@ class Recorder:
             )
             await steps.end(session, step.id, result)
         if outcome.line is not None:
-            await self._bus.announce(self._claim.id, seq)
+            await self._told(seq)
 
     async def failed(self, step: "Step", failure: GenerationFailed) -> None:
         """Close a step that may fail; one that may not is closed in the transaction that ends its generation."""
@@ -101,10 +125,15 @@ class Recorder:
         """End in DONE."""
         async with self._database.begin() as session:
             seq = _still_ours(await runs.finish(session, self._claim.id, self._lease, ending, final_line=final_line))
+        observing.ended(self._claim.mode, "DONE")
         await self._bus.announce(self._claim.id, seq)
 
     def _points(self, call: Call) -> list[Checkpoint]:
         return [point for point in self._checkpoints if (point.step_type, point.position) == (call.step_type, call.index)]
+
+    async def _told(self, seq: int) -> None:
+        self._line_at = time.monotonic()
+        await self._bus.announce(self._claim.id, seq)
 
     async def _hold(self, session: Transaction) -> None:
         if not await runs.hold(session, self._claim.id, self._lease):

@@ -7,6 +7,7 @@ from secrets import token_hex
 
 import structlog
 
+from mina_gql.domain import observing
 from mina_gql.domain.errors import GenerationFailed, LeaseLost, ProviderNotConfigured
 from mina_gql.domain.pipeline import LEASE, LEASE_RENEWAL, MAX_ATTEMPTS, FailureCode
 from mina_gql.domain.ports import ProgressBus, StorageError
@@ -14,9 +15,9 @@ from mina_gql.mega.database import Database, DatabaseAway
 from mina_gql.mega.generations import runs
 from mina_gql.mega.generations.runs import Ending
 from mina_gql.services.pipeline.endings import Endings
-from mina_gql.services.pipeline.lines import line_for
+from mina_gql.services.pipeline.lines import PACE_SECONDS, line_for, waiting_line
 from mina_gql.services.pipeline.recorder import Recorder, Step
-from mina_gql.services.pipeline.steps import STILL, Stage
+from mina_gql.services.pipeline.steps import Stage, pipeline_of
 from mina_gql.services.pipeline.work import Call, Outcome, Tools, Work
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Runner:
         recorder = Recorder(self._database, self._bus, claim, lease)
         try:
             work = Work(claim, self._tools, claim.vars)
-            async with self._renewing(generation, lease):
+            async with self._renewing(generation, lease), _keeping_company(work, recorder):
                 await self._work(work, recorder)
             await recorder.finish(_ending(work), work.vars["prompts"]["userMessage_final"])
         except LeaseLost:
@@ -73,15 +74,17 @@ class Runner:
         try:
             async with asyncio.timeout(work.claim.seconds_left):
                 await recorder.load()
-                for stage in STILL:
+                work.begun = recorder.begun
+                for stage in pipeline_of(work.vars):
                     await self._stage(work, stage, recorder)
         except TimeoutError as error:
             raise _deadline_exceeded() from error
 
     async def _stage(self, work: Work, stage: Stage, recorder: Recorder) -> None:
-        await recorder.enter(stage.status, line_for(stage.status, work.generation))
         calls = [call for plan in stage.plans for call in await plan(work)]
-        await self._together(calls, work, recorder)
+        if calls:
+            await recorder.enter(stage.status, line_for(stage.status, work.generation, mode=work.claim.mode))
+            await self._together(calls, work, recorder)
 
     async def _together(self, calls: Sequence[Call], work: Work, recorder: Recorder) -> None:
         """Run calls at the same time. The first essential failure ends them all."""
@@ -99,7 +102,8 @@ class Runner:
     async def _call(self, call: Call, work: Work, recorder: Recorder) -> None:
         step = await recorder.begin(call)
         try:
-            outcome = await self._attempt(call, step)
+            with observing.step(call.step_type, call.provider):
+                outcome = await self._attempt(call, step)
         except GenerationFailed as failure:
             if call.essential:
                 raise failure.at(call.step_type)  # noqa: B904 -- the same error; its step is closed as the generation ends
@@ -112,12 +116,9 @@ class Runner:
     async def _attempt(self, call: Call, step: Step) -> Outcome:
         """The step's work, with everything that may go wrong in it as a GenerationFailed."""
         try:
-            async with asyncio.timeout(call.timeout):
-                return await call.work(step)
+            return await call.work(step)
         except (GenerationFailed, LeaseLost, DatabaseAway):
             raise
-        except TimeoutError as error:
-            raise GenerationFailed(FailureCode.PROVIDER_TIMEOUT, "This took too long. Please try again.") from error
         except StorageError as error:
             raise GenerationFailed(
                 FailureCode.STORAGE_ERROR, "The picture could not be kept. Please try again.", detail=str(error)
@@ -151,9 +152,36 @@ class Runner:
                 async with self._database.begin() as session:
                     ours = await runs.renew(session, generation, lease)
             except Exception as error:  # noqa: BLE001 -- there is time for another try before the lease runs out
-                log.warning("lease not renewed, trying again", generation=generation, error=repr(error))
+                log.warning("lease not renewed, trying again", generation=generation, error=error)
             else:
                 held.reschedule(asked + LEASE.total_seconds() if ours else asked)
+
+
+@asynccontextmanager
+async def _keeping_company(work: Work, recorder: Recorder) -> AsyncIterator[None]:
+    """A line every few seconds while the block runs, so that nobody stares at a dead loader."""
+
+    async def talk() -> None:
+        told = len(work.vars["userMessages"]["scan_lines"])
+        while True:
+            await asyncio.sleep(max(0.0, PACE_SECONDS - recorder.silent_for))
+            if recorder.silent_for < PACE_SECONDS:
+                continue
+            try:
+                await recorder.say(waiting_line(work.claim.mode, recorder.status, work.generation, told))
+            except LeaseLost:
+                return  # the run itself finds out
+            except Exception as error:  # noqa: BLE001 -- a line less is no reason to end
+                log.warning("a line was not told", generation=work.generation, error=error)
+                await asyncio.sleep(PACE_SECONDS)
+            told += 1
+
+    talking = asyncio.create_task(talk())
+    try:
+        yield
+    finally:
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
 
 
 def _ending(work: Work) -> Ending:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mina_gql.domain.config import Context
-from mina_gql.domain.ports import Accepted, Models, ObjectStore, Usage
+from mina_gql.domain.ports import Accepted, MediaInspector, Models, ObjectStore, Usage
 from mina_gql.mega.generations.runs import Claim
 from mina_gql.services.assets import AssetService
 from mina_gql.services.config import ConfigService
+from mina_gql.services.pipeline.gate import VendorGate
 from mina_gql.services.taste import TasteService
 
 Vars = dict[str, Any]
@@ -23,7 +24,9 @@ class Tools:
     """What steps reach the world through."""
 
     models: Models
+    gate: VendorGate
     assets: AssetService
+    inspector: MediaInspector
     store: ObjectStore
     config: ConfigService
     taste: TasteService
@@ -34,12 +37,14 @@ class Tools:
 class Work:
     """One generation in the making. `vars` mirrors the row's map: every recorded patch is applied to it too.
 
-    `seen` keeps this run's captions by step type and the picture's sha256; `looking` lets one look at the same at a time.
+    `begun` names the steps that an earlier run began and did not fail in; `seen` keeps this run's captions by step type and the
+    picture's sha256; `looking` lets one look at the same at a time.
     """
 
     claim: Claim
     tools: Tools
     vars: Vars
+    begun: frozenset[str] = frozenset()
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     looking: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -91,7 +96,6 @@ class Call:
     """One step to be run: its type and index, what it is given, and the work itself.
 
     A step that is not `essential` may fail without ending the generation. `context` is recorded with language-model steps.
-    `timeout` is in seconds; None leaves it to the generation's deadline.
     """
 
     step_type: str
@@ -102,9 +106,12 @@ class Call:
     provider: str | None = None
     model: str | None = None
     context: Context | None = None
-    timeout: float | None = 90.0
 
     @property
     def recorded_input(self) -> dict[str, Any]:
         """The step's input as its payload keeps it, with the context's key, version and id."""
         return {**self.input, **(self.context.use() if self.context else {})}
+
+
+Plan = Callable[[Work], Awaitable[list[Call]]]
+"""The calls that a step's inputs need."""
