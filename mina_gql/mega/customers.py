@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, cast, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.domain.passes import PassState, state_of
+from mina_gql.domain.profiles import ProfileChanges
+from mina_gql.domain.taste import Snapshot
 from mina_gql.mega.database import Query, Timestamp
 from mina_gql.mega.models import Customer
 from mina_gql.mega.phrases import json_at
@@ -113,12 +115,13 @@ _ANY_PASS = select(
     json_at(Customer.meta, "owner_tags"),
     Customer.created_at,
 )
-_PASS = _ANY_PASS.where(Customer.deleted_at.is_(None))
+PASSES = _ANY_PASS.where(Customer.deleted_at.is_(None))
+"""Every Pass there is."""
 
 ANY_BY_ID = Query(_ANY_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
-PASS_BY_ID = Query(_PASS.where(Customer.pass_id == bindparam("pass_id")))
-PASS_BY_USER = Query(_PASS.where(Customer.user_id == bindparam("user_id", type_=Uuid())))
-PASSES_BY_ID = Query(_PASS.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
+PASS_BY_ID = Query(PASSES.where(Customer.pass_id == bindparam("pass_id")))
+PASS_BY_USER = Query(PASSES.where(Customer.user_id == bindparam("user_id", type_=Uuid())))
+PASSES_BY_ID = Query(PASSES.where(Customer.pass_id == func.any(bindparam("pass_ids"))))
 
 
 async def lock(session: AsyncSession, pass_id: str) -> LockedPass | None:
@@ -157,6 +160,11 @@ async def start_expiry(session: AsyncSession, pass_id: str, days: int) -> None:
     await _set(session, pass_id, expires_at=case((Customer.expires_at > now, Customer.expires_at), else_=until))
 
 
+async def set_preferences(session: AsyncSession, pass_id: str, snapshot: Snapshot) -> None:
+    """The new taste snapshot; the caller holds the row's lock and writes the event beside it."""
+    await _set(session, pass_id, mma_preferences=snapshot._asdict(), mma_preferences_updated_at=func.clock_timestamp())
+
+
 async def expired(session: AsyncSession) -> list[str]:
     """Passes with matcha that has expired, some at a time."""
     due = (
@@ -171,10 +179,20 @@ async def touch(session: AsyncSession, pass_id: str) -> None:
     """Note that the Pass was seen, at most once in `SEEN_EVERY_SECONDS`."""
     await session.execute(
         update(Customer)
-        .where(Customer.pass_id == pass_id, _seen_long_ago)
+        .where(Customer.pass_id == pass_id, _seen_long_ago, Customer.deleted_at.is_(None))
         .values(last_active=func.clock_timestamp())
         .execution_options(synchronize_session=False)
     )
+
+
+async def set_profile(session: AsyncSession, pass_id: str, changes: ProfileChanges) -> None:
+    """Write what a person says of themselves; the caller holds the row's lock and has checked the values."""
+    await _set(session, pass_id, **changes)
+
+
+async def set_disabled(session: AsyncSession, pass_id: str, *, disabled: bool) -> None:
+    """Switch a Pass off or on; the caller holds the row's lock."""
+    await _set(session, pass_id, disabled=disabled)
 
 
 async def _set(session: AsyncSession, pass_id: str, **values: Any) -> None:

@@ -9,6 +9,7 @@ from mina_gql.mega import identities
 from mina_gql.mega.database import Transaction
 from mina_gql.mega.generations import runs
 from mina_gql.services.credits import post, settle
+from mina_gql.services.taste import relearn
 
 
 class MergeReport(NamedTuple):
@@ -36,6 +37,7 @@ async def merge(session: Transaction, source: str, into: str, secret: bytes) -> 
     if giver.balance:
         await post(session, giver, credits.expiry(str(uuid4()), giver.balance))
     rows = await identities.absorb(session, source, into, owner_tag(source, secret))
+    await relearn(session, into)
     return MergeReport(rows, moved)
 
 
