@@ -18,8 +18,8 @@ def asked_of_nodes(info: Info) -> frozenset[str]:
     return frozenset(field.name.value for node in nodes for field in _fields(node, raw))
 
 
-_WHOLE_MAP = frozenset({"vars", "assets", "scans", "settings", "userMessages", "finalMessage"})
-_COLUMNS = {"movementStyle": "movement_style", "contentType": "content_type"}
+_WHOLE_MAP = frozenset({"vars", "assets", "scans", "settings", "userMessages", "finalMessage", "recreate"})
+_COLUMNS = {"movementStyle": "movement_style", "contentType": "content_type", "posterUrl": "poster_url"}
 
 
 def columns(asked: frozenset[str]) -> frozenset[str]:

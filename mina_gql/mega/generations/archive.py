@@ -17,7 +17,8 @@ from mina_gql.mega.phrases import json_at, text_at
 class GenerationRow(NamedTuple):
     """A generation. `vars` is the canonical map without its internals; `FROM_VARS` are None where a list did not ask for them.
 
-    `content_type` is the output's MIME type; `width` and `height` are pixels; `latency_ms` counts from accept to the end.
+    `content_type` is the output's MIME type; `width` and `height` are pixels; `latency_ms` counts from accept to the end;
+    `poster_url` is what to show before a clip plays.
     """
 
     id: str
@@ -43,6 +44,7 @@ class GenerationRow(NamedTuple):
     width: int | None
     height: int | None
     cost: int
+    poster_url: str | None
     failure: orjson.Fragment | None
     created_at: Timestamp
     updated_at: Timestamp
@@ -57,8 +59,8 @@ def _var(*path: str) -> ColumnElement[str]:
     return text_at(_g.mma_vars, *path)
 
 
-# Rows from before MMA have a type and a status, and no mode or pipeline status.
-_MODE = func.coalesce(
+# Rows from before MMA have a type and a status, and no mode or pipeline status. Indexes are matched by these words, too.
+_KIND = func.coalesce(
     _g.mma_mode,
     case(
         (_g.type.in_((literal_column("'motion'"), literal_column("'video'"))), literal_column("'video'")),
@@ -68,11 +70,11 @@ _MODE = func.coalesce(
 STATUS = func.coalesce(
     _g.mma_status, case((_g.status == literal_column("'failed'"), literal_column("'error'")), else_=literal_column("'done'"))
 )
-_COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
+COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "id": _g.id,
     "generation_id": func.substr(_g.id, literal_column(str(len("generation:") + 1))),
     "pass_id": _g.pass_id,
-    "kind": _MODE,
+    "kind": _KIND,
     "status": STATUS,
     "prompt": func.coalesce(_g.prompt, _var("prompts", "clean_prompt")),
     "output_url": _g.output_url,
@@ -92,31 +94,37 @@ _COLUMNS: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "width": _var("outputs", "width").cast(Integer),
     "height": _var("outputs", "height").cast(Integer),
     "cost": func.coalesce(text_at(_g.meta, "cost").cast(Integer), literal_column("0")),
+    "poster_url": case(
+        (literal_column("'video'") == _KIND, func.coalesce(_var("outputs", "poster_url"), _var("assets", "input_still_url")))
+    ),
     "failure": json_at(_g.meta, "failure"),
     "created_at": _g.created_at,
     "updated_at": _g.updated_at,
     "vars": _g.mma_vars.op("-")(literal_column("'meta'")),
 }
-FROM_VARS = frozenset({"brief", "style", "ratio", "movement_style", "feedback", "content_type", "width", "height", "vars"})
+FROM_VARS = frozenset(
+    {"brief", "style", "ratio", "movement_style", "feedback", "content_type", "width", "height", "poster_url", "vars"}
+)
 """What is dug out of the variable map: a list reads only what it was asked for."""
 
 
-def _visible(wanted: frozenset[str]) -> Select[*tuple[Any, ...]]:
-    columns = [column if name not in FROM_VARS or name in wanted else literal_column("null") for name, column in _COLUMNS.items()]
+def visible(wanted: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    """Every generation that was not deleted, with what is wanted of `FROM_VARS`."""
+    columns = [column if name not in FROM_VARS or name in wanted else literal_column("null") for name, column in COLUMNS.items()]
     return select(*columns).where(recorded_as(Generation), _g.deleted_at.is_(None))
-
-
-@cache
-def of_pass(wanted: frozenset[str]) -> Pages[GenerationRow]:
-    """The archive of a Pass; `wanted` says what of `FROM_VARS` to read."""
-    return Pages(_visible(wanted).where(_g.pass_id == bindparam("pass_id")), GenerationRow, _g.created_at, _g.id)
 
 
 @cache
 def of_session(wanted: frozenset[str]) -> Pages[GenerationRow]:
     """What was made in one visit."""
-    mine = _visible(wanted).where(_g.pass_id == bindparam("pass_id"), _g.session_id == bindparam("session_id"))
+    mine = visible(wanted).where(_g.pass_id == bindparam("pass_id"), _g.session_id == bindparam("session_id"))
     return Pages(mine, GenerationRow, _g.created_at, _g.id)
 
 
-BY_IDS = Query(_visible(FROM_VARS).where(_g.id == func.any(bindparam("ids"))))
+BY_IDS = Query(visible(FROM_VARS).where(_g.id == func.any(bindparam("ids"))))
+BY_OUTPUT_KEY = Query(
+    visible(FROM_VARS)
+    .where(_g.pass_id == bindparam("pass_id"), _g.output_key == bindparam("key"), _g.output_key.is_not(None))
+    .order_by(_g.created_at.desc())
+    .limit(literal_column("1"))
+)
