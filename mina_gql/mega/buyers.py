@@ -41,7 +41,8 @@ _NOTE_PURCHASE = text("""
 _SET_TAG = text("""
     update mega_customers set mg_meta = jsonb_set(mg_meta, '{shopify_tag}',
       coalesce(mg_meta -> 'shopify_tag', '{}') || jsonb_build_object(:customer_id, :state))
-    where mg_pass_id = :pass_id and coalesce(mg_meta #>> array['shopify_tag', :customer_id], '') <> 'done'
+    where mg_pass_id = :pass_id and not mg_meta ? 'erased'
+      and coalesce(mg_meta #>> array['shopify_tag', :customer_id], '') <> 'done'
 """).bindparams(bindparam("customer_id", type_=Text()), bindparam("state", type_=Text()))
 
 TAGS_DUE = Query(
@@ -136,7 +137,7 @@ async def keep_deposit_ref(session: AsyncSession, pass_id: str, fingerprint: str
     kept = text_at(Customer.meta, "deposit_ref")
     await session.execute(
         update(Customer)
-        .where(Customer.pass_id == pass_id, kept.is_distinct_from(fingerprint))
+        .where(Customer.pass_id == pass_id, kept.is_distinct_from(fingerprint), ~Customer.meta.has_key("erased"))
         .values(meta=Customer.meta.op("||")(func.jsonb_build_object(literal_column("'deposit_ref'"), fingerprint)))
         .execution_options(synchronize_session=False)
     )

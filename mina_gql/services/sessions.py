@@ -8,6 +8,7 @@ import orjson
 from mina_gql.domain.errors import InvalidInput, NotFound
 from mina_gql.domain.passes import Caller
 from mina_gql.domain.pipeline import plain_text, session_id
+from mina_gql.mega import customers
 from mina_gql.mega.database import Database
 from mina_gql.mega.generations import sessions
 from mina_gql.mega.generations.sessions import SessionRow
@@ -37,7 +38,10 @@ class SessionService:
         self._database = database
 
     async def start(self, caller: Caller, new: NewSession) -> SessionRow:
-        """Start a visit, or find the one this id started. Raises InvalidInput; NotFound for somebody else's id."""
+        """Start a visit, or find the one this id started.
+
+        Raises InvalidInput, and NotFound for somebody else's id or a Pass that is gone.
+        """
         pass_id = required(caller)
         ours = session_id(new.id)
         if ours is None:
@@ -47,6 +51,8 @@ class SessionService:
             raise InvalidInput("A session's meta is a JSON object of at most 8 KiB.", ["input", "meta"])
         facts = client_facts(caller.user_agent)
         async with self._database.begin() as session:
+            if await customers.lock(session, pass_id) is None:
+                raise NotFound("This Pass is gone. Call ensurePass for a new one.")
             await sessions.insert_if_new(
                 session,
                 f"session:{ours}",
