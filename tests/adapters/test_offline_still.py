@@ -1,7 +1,9 @@
 """The offline still: the product in a set that follows the prompt, in the asked ratio, labelled as offline."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from PIL import Image, ImageDraw, ImageStat
@@ -9,7 +11,7 @@ from PIL import Image, ImageDraw, ImageStat
 from mina_gql.adapters.ai.offline import OfflineStill, cutout, lettering, palette
 from mina_gql.domain.errors import GenerationFailed, LeaseLost
 from mina_gql.domain.pipeline import RATIOS
-from mina_gql.domain.ports import Media, MediaRequest, Picture
+from mina_gql.domain.ports import Accepted, JsonObject, Media, MediaRequest, Picture
 
 COFFEE = Path(__file__).parent.parent / "pictures" / "coffee.jpg"
 BLUE = (30, 80, 210)
@@ -39,15 +41,49 @@ class Ids:
         self.told.append(prediction_id)
 
 
+@dataclass
+class Painted:
+    """A still as its model left it in its file, and what it told."""
+
+    data: bytes
+    media: Media
+
+    @property
+    def image(self) -> Image.Image:
+        return Image.open(BytesIO(self.data))
+
+    @property
+    def width(self) -> int:
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        return self.image.height
+
+    @property
+    def response(self) -> JsonObject:
+        return self.media.response
+
+
+def content(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+async def painted(request: MediaRequest, *, prediction: str | None = None, accepted: Accepted | None = None) -> Painted:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "output")
+        media = await OfflineStill().generate(request, file, prediction_id=prediction, accepted=accepted or Ids())
+        return Painted(content(file), media)
+
+
 async def made(
     prompt: str, ratio: str = "1:1", *, generation: str = "g1", prediction: str | None = None, **pictures: Picture
-) -> Media:
-    request = MediaRequest(generation, prompt, ratio, {}, pictures)
-    return await OfflineStill().generate(request, prediction_id=prediction, accepted=Ids())
+) -> Painted:
+    return await painted(MediaRequest(generation, prompt, ratio, {}, pictures), prediction=prediction)
 
 
-def image_of(media: Media) -> Image.Image:
-    return Image.open(BytesIO(media.data)).convert("RGB")
+def image_of(still: Painted) -> Image.Image:
+    return still.image.convert("RGB")
 
 
 def mean(image: Image.Image, box: tuple[int, int, int, int]) -> tuple[int, int, int]:
@@ -61,13 +97,12 @@ async def test_every_ratio_is_kept(ratio: str) -> None:
     across, down = (int(part) for part in ratio.split(":"))
     assert max(media.width, media.height) == 1024
     assert abs(media.width - media.height * across / down) < 1
-    assert Image.open(BytesIO(media.data)).size == (media.width, media.height)
-    assert media.content_type == "image/jpeg"
+    assert media.image.format == "JPEG"
 
 
 async def test_a_larger_size_is_larger_but_bounded() -> None:
     request = MediaRequest("g1", "a vase", "16:9", {"size": "4K"})
-    media = await OfflineStill().generate(request, prediction_id=None, accepted=Ids())
+    media = await painted(request)
     assert (media.width, media.height) == (1536, 864)
 
 
@@ -119,7 +154,7 @@ async def test_a_colour_named_in_the_prompt_colours_the_set(word: str, least: fl
 
 
 async def test_dark_words_make_a_darker_picture_and_a_tweak_darkens_it_further(product: Picture) -> None:
-    def level(media: Media) -> float:
+    def level(media: Painted) -> float:
         return ImageStat.Stat(image_of(media).convert("L")).mean[0]
 
     soft = level(await made("on walnut wood, soft light", product=product))
@@ -138,7 +173,7 @@ async def test_what_the_prompt_avoids_is_not_painted() -> None:
 async def test_it_is_labelled_as_offline_on_the_picture_and_in_the_file() -> None:
     media = await made("a vase")
     assert media.response["label"] == "offline preview"
-    file = Image.open(BytesIO(media.data))
+    file = media.image
     assert file.info["comment"] == b"offline preview"
     box = lettering.label_box(file.size)
     bare = (box[0], box[1] - 2 * (box[3] - box[1]), box[2], box[1] - (box[3] - box[1]))
@@ -166,12 +201,12 @@ async def test_an_inspiration_lends_its_colours() -> None:
 
 async def test_the_id_is_told_once_before_anything_is_made_and_is_always_the_same() -> None:
     ids, request = Ids(), MediaRequest("g1", "a vase", "1:1", {})
-    await OfflineStill().generate(request, prediction_id=None, accepted=ids)
-    await OfflineStill().generate(request, prediction_id=None, accepted=ids)
+    await painted(request, accepted=ids)
+    await painted(request, accepted=ids)
     assert len(ids.told) == 2
     assert ids.told[0] == ids.told[1]
     assert ids.told[0].startswith("offline-")
-    await OfflineStill().generate(request, prediction_id=ids.told[0], accepted=ids)
+    await painted(request, prediction=ids.told[0], accepted=ids)
     assert len(ids.told) == 2
 
 
@@ -179,14 +214,14 @@ async def test_an_id_that_cannot_be_kept_stops_it(monkeypatch: pytest.MonkeyPatc
     async def lost(prediction_id: str) -> None:
         raise LeaseLost
 
-    monkeypatch.setattr("mina_gql.adapters.ai.offline.still._made", lambda *_: pytest.fail("painted after the lease was lost"))
+    monkeypatch.setattr("mina_gql.adapters.ai.offline.still._painted", lambda *_: pytest.fail("painted after the lease was lost"))
     with pytest.raises(LeaseLost):
-        await OfflineStill().generate(MediaRequest("g1", "a vase", "1:1", {}), prediction_id=None, accepted=lost)
+        await painted(MediaRequest("g1", "a vase", "1:1", {}), accepted=lost)
 
 
 async def test_request_and_response_are_kept_as_facts_without_pictures_or_urls(product: Picture) -> None:
     request = MediaRequest("g1", "on sand", "1:1", {"size": "1K"}, {"product": product}, {"product": "https://tmp.test/x"})
-    media = await OfflineStill().generate(request, prediction_id=None, accepted=Ids())
+    media = (await painted(request)).media
     assert media.request == {"prompt": "on sand", "ratio": "1:1", "settings": {"size": "1K"}, "pictures": ["product"]}
     assert media.response["surface"] == "sand"
     assert "tmp.test" not in str(media.request) + str(media.response)

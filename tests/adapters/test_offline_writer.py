@@ -106,13 +106,14 @@ async def test_feedback_becomes_a_change_of_the_previous_prompt(feedback: str, c
     assert prompt.startswith(previous.split(" Avoid:")[0])
     assert f"Change: {change}" in prompt
     assert feedback.rstrip("!") in prompt
-    assert prompt.endswith("Avoid: neon. Avoid: motion.light_flicker. Avoid: smoke.")
+    assert prompt.endswith(" Avoid: smoke."), "the blocks of now, not those that were lifted meanwhile"
+    assert "neon" not in prompt
 
 
 async def test_changes_add_up_and_the_latest_is_heard_first() -> None:
     prompt = await prompt_of("gpt_reader", PARTS)
     for feedback in ("darker", "darker", "put it on sand, with a teal wall"):
-        prompt = await prompt_of("gpt_feedback_still", {"previous_prompt": prompt, "feedback": feedback, "hard_blocks": []})
+        prompt = await prompt_of("gpt_feedback_still", {"previous_prompt": prompt, "feedback": feedback, "hard_blocks": ["neon"]})
     read = scene.read(prompt)
     assert read.surface == "sand"
     assert read.walls[0] == scene.COLOUR_WORDS["teal"]
@@ -120,10 +121,13 @@ async def test_changes_add_up_and_the_latest_is_heard_first() -> None:
     assert prompt.count("Avoid: neon.") == 1
 
 
+BLOCKS = ["neon", "motion.light_flicker"]
+
+
 async def test_a_long_line_of_changes_keeps_the_latest_and_the_constraints() -> None:
     prompt = await prompt_of("gpt_reader", PARTS | {"brief": "sand " * 300})
     for number in range(30):
-        parts = {"previous_prompt": prompt, "feedback": f"note {number}: " + "softer and calmer " * 12, "hard_blocks": []}
+        parts = {"previous_prompt": prompt, "feedback": f"note {number}: " + "softer and calmer " * 12, "hard_blocks": BLOCKS}
         prompt = await prompt_of("gpt_feedback_still", parts)
     assert len(prompt) <= 4000
     assert prompt.startswith("Editorial product photograph")

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageStat
 from mina_gql.adapters.ai.offline.scene import Scene
 
 LABEL = "offline preview"
+_PALE, _DARK = (255, 253, 248), (38, 34, 34)
 _DULL = frozenset(
     re.findall(
         r"\w+",
@@ -36,16 +37,22 @@ def lettered(image: Image.Image, scene: Scene) -> Image.Image:
     layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     box = label_box(image.size)
-    ink = _ink(image, box)
-    draw.rounded_rectangle(box, radius=(box[3] - box[1]) // 2, outline=(*ink, 150), width=max(1, round(unit / 700)))
     middle = (box[1] + box[3]) / 2
-    _spaced(draw, (box[0] + unit * 0.017, middle), LABEL, font=_font(round(unit * 0.0165)), ink=(*ink, 225), gap=unit * 0.0018)
+    _label(draw, box, unit, _ink(image, box))
     words = caption(scene)
     if words:
         left = round(unit * 0.032)
         ink = _ink(image, (left, box[1], left + round(unit / 3), box[3]))
         _spaced(draw, (left, middle), words, font=_font(round(unit * 0.0185)), ink=(*ink, 205), gap=unit * 0.0042)
     return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
+def badge(size: tuple[int, int]) -> Image.Image:
+    """The label alone, pale on a dark chip, for a frame of `size` whose picture moves beneath it: stands at `label_box(size)`."""
+    left, top, right, bottom = label_box(size)
+    layer = Image.new("RGBA", (right - left + 1, bottom - top + 1), (*_DARK, 0))
+    _label(ImageDraw.Draw(layer), (0, 0, right - left, bottom - top), _unit(size), _PALE, fill=(*_DARK, 170))
+    return layer
 
 
 def caption(scene: Scene, limit: int = 30) -> str:
@@ -63,6 +70,19 @@ def caption(scene: Scene, limit: int = 30) -> str:
 def _unit(size: tuple[int, int]) -> float:
     """What sizes are measured by: the short side, or most of the long one where the picture is slim."""
     return max(min(size), 0.8 * max(size))
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[int, int, int, int],
+    unit: float,
+    ink: tuple[int, int, int],
+    fill: tuple[int, int, int, int] | None = None,
+) -> None:
+    radius = (box[3] - box[1]) // 2
+    draw.rounded_rectangle(box, radius=radius, fill=fill, outline=(*ink, 150), width=max(1, round(unit / 700)))
+    at = box[0] + unit * 0.017, (box[1] + box[3]) / 2
+    _spaced(draw, at, LABEL, font=_font(round(unit * 0.0165)), ink=(*ink, 225), gap=unit * 0.0018)
 
 
 @lru_cache(maxsize=16)
@@ -96,4 +116,4 @@ def _spaced_length(font: ImageFont.FreeTypeFont, text: str, gap: float) -> float
 
 def _ink(image: Image.Image, box: tuple[int, int, int, int]) -> tuple[int, int, int]:
     """Pale on dark, dark on pale."""
-    return (255, 253, 248) if ImageStat.Stat(image.crop(box).convert("L")).mean[0] < 140 else (38, 34, 34)
+    return _PALE if ImageStat.Stat(image.crop(box).convert("L")).mean[0] < 140 else _DARK

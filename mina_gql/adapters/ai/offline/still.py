@@ -1,18 +1,15 @@
 """The offline still: the product's picture composed into a painted set that follows the prompt."""
 
-import asyncio
-import hashlib
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
+from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
-from mina_gql.adapters.ai.offline import cutout, design, figures, lettering, light, palette, stage, textures
+from mina_gql.adapters.ai.offline import cutout, design, easel, figures, lettering, light, palette, stage, textures
 from mina_gql.adapters.ai.offline import scene as scenes
-from mina_gql.domain.errors import GenerationFailed
 from mina_gql.domain.ports import Accepted, JsonObject, Media, MediaRequest, Picture
 
 LONG_SIDES = {"1K": 1024, "2K": 1536, "4K": 1536}
@@ -21,39 +18,25 @@ _QUIET = frozenset({"marble", "wood", "linen"})
 
 
 class OfflineStill:
-    """A `StillModel` that paints with Pillow. No account, no network, nothing to pay, and it says so on the picture."""
+    """A `MediaModel` that paints with Pillow. No account, no network, nothing to pay, and it says so on the picture."""
 
     name = "offline"
     model = "offline-still-1"
 
-    def __init__(self) -> None:
-        # Painting keeps a core busy: at most half of them, so that a server with its worker inside goes on answering.
-        self._easels = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
+    def __init__(self, easels: easel.Easels | None = None) -> None:
+        self._easels = easels or easel.Easels()
 
-    async def generate(self, request: MediaRequest, *, prediction_id: str | None, accepted: Accepted) -> Media:
+    async def generate(self, request: MediaRequest, into: Path, *, prediction_id: str | None, accepted: Accepted) -> Media:
         """Compose a JPEG; the same request always gives the same bytes, so a resumed run simply paints again.
 
         Raises GenerationFailed: ASSET_UNREADABLE for a picture that is none, PROVIDER_ERROR for an unknown ratio.
         """
-        size = frame(request.ratio, request.settings)
-        if prediction_id is None:
-            digest = hashlib.sha256(f"{request.generation}\n{request.prompt}".encode()).hexdigest()
-            await accepted(f"offline-{digest[:24]}")
-        async with self._easels:
-            return await asyncio.to_thread(_made, request, size)
+        size = easel.frame(request.ratio, LONG_SIDES.get(str(request.settings.get("size", "1K")), 1024))
+        await easel.announce(request, prediction_id, accepted)
+        return await self._easels.paint(partial(_painted, request, into, size))
 
     async def cancel(self, prediction_id: str) -> None:
         """Nothing runs elsewhere, so there is nothing to stop."""
-
-
-def frame(ratio: str, settings: JsonObject) -> tuple[int, int]:
-    """Width and height in pixels of a ratio such as `3:4`."""
-    across, _, down = ratio.partition(":")
-    if not (across.isdecimal() and down.isdecimal() and 1 / 4 <= int(across) / max(1, int(down)) <= 4):
-        raise GenerationFailed("PROVIDER_ERROR", "This picture format is not available.", detail=f"ratio {ratio!r}")
-    side = LONG_SIDES.get(str(settings.get("size", "1K")), 1024)
-    width, height = int(across), int(down)
-    return (side, round(side * height / width)) if width >= height else (round(side * width / height), side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +50,12 @@ class _Cast:
     inspirations: list[palette.Swatch]
 
 
-def _made(request: MediaRequest, size: tuple[int, int]) -> Media:
+def _painted(request: MediaRequest, into: Path, size: tuple[int, int], _: easel.Stopped) -> Media:
     scene = scenes.read(request.prompt)
     cast = _cast_of(request.pictures)
     # A tweak ("Change: …") keeps the composition of what it changes; only the textures are new.
-    layout = _rng(request.prompt.split(" Change:")[0].split(" Avoid:")[0])
-    rng = _rng(request.generation, str(request.settings.get("seed", "")))
+    layout = easel.dice(request.prompt.split(" Change:")[0].split(" Avoid:")[0])
+    rng = easel.dice(request.generation, str(request.settings.get("seed", "")))
     colours = design.decided(layout, scene, cast.colours, cast.inspirations)
     side = layout.choice((-1, -1, 1))
     set_ = stage.built(rng, size, scene, colours, side=side, backdrop=_backdrop(layout, size, scene, colours))
@@ -83,22 +66,10 @@ def _made(request: MediaRequest, size: tuple[int, int]) -> Media:
     if cast.logo is not None:
         _sign(set_.image, cast.logo)
     picture = lettering.lettered(light.graded(rng, set_.image, scene), scene)
-    file = BytesIO()
-    picture.save(file, "JPEG", quality=90, subsampling=0, comment=lettering.LABEL)
-    asked: JsonObject = {"prompt": request.prompt, "ratio": request.ratio, "settings": dict(request.settings)}
-    asked["pictures"] = sorted(request.pictures)
-    told: JsonObject = {
-        "label": lettering.LABEL,
-        "surface": scene.surface,
-        "light": scene.light,
-        "palette": colours.colours,
-    }
+    picture.save(into, "JPEG", quality=90, subsampling=0, comment=lettering.LABEL)
+    told: JsonObject = {"surface": scene.surface, "light": scene.light, "palette": colours.colours}
     told["product"] = {"box": list(box), "framed": cast.framed} if cast.product is not None else None
-    return Media(file.getvalue(), "image/jpeg", picture.width, picture.height, asked, told)
-
-
-def _rng(*parts: str) -> random.Random:
-    return random.Random(hashlib.sha256("\n".join(parts).encode()).digest())  # noqa: S311 -- paints, guards nothing
+    return easel.media(request, told)
 
 
 def _cast_of(pictures: Mapping[str, Picture]) -> _Cast:
