@@ -7,8 +7,8 @@ incoming/        files being written; renamed to one of the above when whole
 
 import asyncio
 import os
-import re
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
@@ -18,15 +18,12 @@ from urllib.parse import quote
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
-from mina_gql.domain.assets import CONTENT_TYPES
+from mina_gql.domain.assets import OUTPUTS, UPLOAD_SECONDS, UPLOADS, check_type, content_type_of, is_tag
 from mina_gql.domain.errors import AssetRejected, Forbidden
 from mina_gql.domain.ports import SignedUpload, StorageError
 
-UPLOAD_SECONDS = 600
 CHUNK_BYTES = 1024 * 1024
 ABANDONED_SECONDS = 24 * 3600
-
-_KEY = re.compile(r"(?:user_uploads|generations)/[0-9a-f]{1,64}/[0-9a-f]{32}\.(jpg|png|webp|mp4)")
 
 
 class DiskStore:
@@ -47,7 +44,7 @@ class DiskStore:
     # ------------------------------------------------------------ uploads
 
     async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
-        _check_type(key, content_type)
+        check_type(key, content_type)
         token = self._tokens.dumps([key, content_type, size])
         return SignedUpload(f"{self._upload}{token}", {"Content-Type": content_type}, UPLOAD_SECONDS)
 
@@ -65,10 +62,10 @@ class DiskStore:
         await self._keep(self._staging / key, _exactly(size, body))
 
     async def read_staged(self, key: str) -> bytes | None:
-        return await asyncio.to_thread(_read, self._staging / key) if _KEY.fullmatch(key) else None
+        return await asyncio.to_thread(_read, self._staging / key) if content_type_of(key) else None
 
     async def discard_staged(self, key: str) -> None:
-        if _KEY.fullmatch(key):
+        if content_type_of(key):
             await asyncio.to_thread((self._staging / key).unlink, missing_ok=True)
 
     async def sweep(self) -> int:
@@ -97,12 +94,30 @@ class DiskStore:
         return data
 
     async def write(self, key: str, data: bytes, content_type: str) -> None:
-        _check_type(key, content_type)
+        check_type(key, content_type)
         await self._keep(self._objects / key, _whole(data))
+
+    async def write_file(self, key: str, path: Path, content_type: str) -> None:
+        check_type(key, content_type)
+        # A copy and no hard link: whoever writes to `path` again must not write to the object.
+        part = self._incoming / secrets.token_hex(16)
+        try:
+            await asyncio.to_thread(_copy, path, part, self._objects / key)
+        except OSError as error:
+            raise StorageError(f"{key} could not be written: {error.strerror}") from error
+
+    async def remove_all(self, tag: str) -> int:
+        if not is_tag(tag):
+            raise StorageError(f"{tag!r} is not an owner tag")
+        folders = [place / folder / tag for place in (self._objects, self._staging) for folder in (UPLOADS, OUTPUTS)]
+        try:
+            return sum([await asyncio.to_thread(_empty, folder) for folder in folders])
+        except OSError as error:
+            raise StorageError(f"files of {tag} could not be removed: {error.strerror}") from error
 
     def path_of(self, key: str) -> Path | None:
         """The file of a public object, or None; links are not followed, so a file is nowhere but in the store."""
-        if not _KEY.fullmatch(key):
+        if not content_type_of(key):
             return None
         path = self._objects / key
         return path if path.is_file() and path.resolve() == path else None
@@ -114,7 +129,7 @@ class DiskStore:
 
     def key_of(self, url: str) -> str | None:
         key = url.removeprefix(self._public)
-        return key if key != url and _KEY.fullmatch(key) else None
+        return key if key != url and content_type_of(key) else None
 
     def download_url(self, key: str, file_name: str) -> str:
         return f"{self.public_url(key)}?download={quote(file_name, safe='')}"
@@ -138,14 +153,6 @@ class DiskStore:
                 await asyncio.to_thread(part.unlink, missing_ok=True)
         except OSError as error:
             raise StorageError(f"{path} could not be written: {error.strerror}") from error
-
-
-def _check_type(key: str, content_type: str) -> None:
-    found = _KEY.fullmatch(key)
-    if not found:
-        raise StorageError(f"{key!r} is not a key of this store")
-    if content_type != CONTENT_TYPES[found[1]]:
-        raise StorageError(f"{key} cannot hold {content_type}")
 
 
 async def _exactly(size: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -180,6 +187,15 @@ def _create(path: Path) -> BinaryIO:
     return path.open("xb")
 
 
+def _copy(source: Path, part: Path, path: Path) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source, part)
+        _move(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _move(part: Path, path: Path) -> None:
     """Give a written file its name, both safe from a power cut."""
     _sync(part)
@@ -201,6 +217,20 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _empty(folder: Path) -> int:
+    """Remove the files of a folder, and it; links are not followed. Gives how many."""
+    if folder.resolve() != folder or not folder.is_dir():
+        return 0
+    removed = 0
+    for path in list(folder.iterdir()):
+        with suppress(FileNotFoundError):
+            path.unlink()
+            removed += 1
+    with suppress(OSError):  # somebody writes to it again
+        folder.rmdir()
+    return removed
 
 
 def _sweep(folders: Iterable[Path]) -> int:

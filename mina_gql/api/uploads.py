@@ -66,7 +66,7 @@ def routes(receiver: UploadReceiver) -> list[Route]:
             return http_error(NoSuchThing("There is no such file."), request_id_of(request.scope))
         headers = dict(ASSET_HEADERS)
         if "download" in request.query_params:
-            headers["Content-Disposition"] = _attachment(request.query_params["download"] or path.name)
+            headers["Content-Disposition"] = attachment(request.query_params["download"] or path.name)
         return FileResponse(path, headers=headers, media_type=CONTENT_TYPES[path.suffix.removeprefix(".")])
 
     return [
@@ -97,7 +97,7 @@ async def _capped(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _attachment(name: str) -> str:
+def attachment(name: str) -> str:
     """`Content-Disposition` with a file name of any letters (RFC 6266), none of which leads to another directory."""
     tame = "".join("_" if letter in '/\\:*?"<>|' or not letter.isprintable() else letter for letter in name)
     return f"attachment; filename*=UTF-8''{quote(tame.strip('. ')[:FILE_NAME_CHARS] or 'download', safe='')}"

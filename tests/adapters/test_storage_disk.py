@@ -10,27 +10,9 @@ import pytest
 from mina_gql.adapters.storage_disk import DiskStore
 from mina_gql.domain.errors import AssetRejected, Forbidden
 from mina_gql.domain.ports import ObjectStore, StorageError
+from tests.storage.keys import KEY, NOT_KEYS, NOT_TAGS, TAG, VIDEO
 
 BASE = "http://127.0.0.1:8000"
-KEY = f"user_uploads/{'ab' * 16}/{'0f' * 16}.png"
-VIDEO = f"generations/{'ab' * 16}/{'1e' * 16}.mp4"
-
-NOT_KEYS = [
-    "",
-    f"{KEY}\n",
-    f"{KEY}/",
-    f"/{KEY}",
-    KEY.upper(),
-    KEY.replace("png", "svg"),
-    KEY.replace("png", "html"),
-    KEY.replace("user_uploads", "secrets"),
-    KEY.replace("/", "//"),
-    f"user_uploads/../{KEY}",
-    f"user_uploads/{'ab' * 16}/../{'0f' * 16}.png",
-    f"user_uploads/{'ab' * 16}/{'0f' * 15}.png",
-    f"user_uploads/{'ab' * 16}/{'٣' * 32}.png",
-    f"user_uploads/{'ab' * 16}/{'0f' * 16}.png\0",
-]
 
 
 @pytest.fixture
@@ -64,6 +46,64 @@ async def test_written_object_is_read_back_and_replaced(store: DiskStore):
     await store.write(KEY, b"second", "image/png")
     assert await store.exists(KEY)
     assert await store.read(KEY) == b"second"
+
+
+async def test_a_file_is_stored_as_it_is_and_stays(store: DiskStore, tmp_path: Path):
+    made = tmp_path / "made.mp4"
+    made.write_bytes(b"first")
+    await store.write_file(VIDEO, made, "video/mp4")
+    assert await store.read(VIDEO) == b"first"
+
+    made.write_bytes(b"second")  # as another try of a model does: what is stored is not touched by it
+    assert await store.read(VIDEO) == b"first"
+    await store.write_file(VIDEO, made, "video/mp4")
+    assert (await store.read(VIDEO), made.read_bytes()) == (b"second", b"second")
+    assert files_below(tmp_path / "files") == [tmp_path / "files" / "objects" / VIDEO]
+
+
+async def test_a_file_that_cannot_be_stored_leaves_what_there_was(store: DiskStore, tmp_path: Path):
+    await store.write(VIDEO, b"kept", "video/mp4")
+    made = tmp_path / "made.mp4"
+    with pytest.raises(StorageError, match="could not be written"):
+        await store.write_file(VIDEO, made, "video/mp4")
+    made.write_bytes(b"x")
+    with pytest.raises(StorageError, match="image/png"):
+        await store.write_file(VIDEO, made, "image/png")
+    with pytest.raises(StorageError, match="not a key"):
+        await store.write_file("../made.mp4", made, "video/mp4")
+    assert await store.read(VIDEO) == b"kept"
+    assert files_below(tmp_path / "files") == [tmp_path / "files" / "objects" / VIDEO]
+
+
+async def test_all_of_an_owner_is_removed_and_nothing_of_another(store: DiskStore, tmp_path: Path):
+    kept = KEY.replace(TAG, "cd" * 16)
+    for key in (KEY, kept, VIDEO):
+        await store.write(key, b"x", "video/mp4" if key == VIDEO else "image/png")
+    waiting = KEY.replace("0f", "2d")
+    await store.accept_upload(await token_for(store, 3, waiting), "image/png", 3, sent(b"one"))
+
+    assert await store.remove_all(TAG) == 3
+    assert files_below(tmp_path) == [tmp_path / "files" / "objects" / kept]
+    assert await store.remove_all(TAG) == 0
+    await store.write(KEY, b"x", "image/png")
+    assert await store.exists(KEY)
+
+
+@pytest.mark.parametrize("tag", NOT_TAGS)
+async def test_what_is_no_tag_removes_nothing(store: DiskStore, tag: str):
+    await store.write(KEY, b"x", "image/png")
+    with pytest.raises(StorageError, match="not an owner tag"):
+        await store.remove_all(tag)
+    assert await store.exists(KEY)
+
+
+async def test_removing_follows_no_link(store: DiskStore, tmp_path: Path):
+    await store.write(KEY, b"x", "image/png")
+    folder = tmp_path / "files" / "objects" / "user_uploads" / TAG
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert await store.remove_all(TAG) == 0
+    assert len(files_below(tmp_path / "elsewhere")) == 1
 
 
 @pytest.mark.parametrize("key", NOT_KEYS)
