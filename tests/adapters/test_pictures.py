@@ -1,21 +1,27 @@
-"""Promises about pictures from people: what is let in, and what is left of it."""
+"""Promises about pictures from people, through the real sandbox: what is let in, and what is left of it (FEATURES E8)."""
 
-import asyncio
 import struct
-import threading
 import zlib
 from io import BytesIO
 
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 
-from mina_gql.adapters import pictures
 from mina_gql.adapters.pictures import PillowPictureReader
+from mina_gql.adapters.sandbox.pictures import clean_picture
+from mina_gql.adapters.sandbox.pool import Sandbox
 from mina_gql.domain.errors import AssetRejected
 from mina_gql.domain.ports import Picture
 
 FORMATS = [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")]
 SECRET = b"51.5074N-0.1278W"
+SANDBOX = Sandbox()
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _closing():
+    yield
+    await SANDBOX.close()
 
 
 def drawn(mode: str = "RGB", size: tuple[int, int] = (80, 48)) -> Image.Image:
@@ -38,7 +44,7 @@ def opened(picture: Picture) -> Image.Image:
 
 
 async def clean(data: bytes) -> Picture:
-    return await PillowPictureReader().clean(data)
+    return await PillowPictureReader(SANDBOX).clean(data)
 
 
 async def refusal(data: bytes) -> str:
@@ -60,6 +66,10 @@ async def test_format_and_size_are_kept(kind: str, content_type: str):
         b"",
         b"<html><script>1</script></html>",
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
+        b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\n%%EOF",
+        b"PK\x03\x04" + bytes(60),
         saved(drawn(), "GIF"),
         saved(drawn(), "BMP"),
         saved(drawn(), "TIFF"),
@@ -70,10 +80,11 @@ async def test_anything_but_jpeg_png_webp_is_refused(data: bytes):
 
 
 @pytest.mark.parametrize(("kind", "_"), FORMATS)
-async def test_cut_short_is_refused(kind: str, _: str):
+@pytest.mark.parametrize("left", [0.1, 0.5, 0.97])
+async def test_cut_short_is_refused(kind: str, _: str, left: float):
     noisy = Image.effect_noise((200, 200), 80).convert("RGB")
     data = saved(noisy, kind)
-    assert "cut short" in await refusal(data[: len(data) // 2])
+    assert "cut short" in await refusal(data[: int(len(data) * left)])
 
 
 async def test_more_than_25_megabytes_are_refused():
@@ -82,8 +93,67 @@ async def test_more_than_25_megabytes_are_refused():
 
 @pytest.mark.parametrize("side", [7_072, 12_000, 60_000])
 async def test_more_than_50_megapixels_are_refused_before_they_are_decoded(side: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     assert "50 megapixels" in await refusal(png_header(side, side))
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(AssetRejected, match="50 megapixels"):
+        clean_picture(png_header(side, side))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+async def test_a_header_that_lies_about_the_size_unfolds_into_nothing(kind: str):
+    """A few bytes that claim the largest picture of their format: 65,535 or 16,384 pixels a side."""
+    data = bytearray(saved(drawn(), kind, **({"lossless": True} if kind == "WEBP" else {})))
+    if kind == "JPEG":
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = b"\xff\xff\xff\xff"
+    else:
+        place = data.index(b"VP8L") + 9
+        data[place : place + 4] = ((0x3FFF) | (0x3FFF << 14)).to_bytes(4, "little")
+    assert "50 megapixels" in await refusal(bytes(data))
+
+
+async def test_text_that_unfolds_into_gigabytes_is_refused():
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * 70_000_000, zip=True)
+    data = saved(drawn(), "PNG", pnginfo=text)
+    assert len(data) < 100_000
+    assert "damaged" in await refusal(data)
+
+
+@pytest.mark.parametrize(("kind", "content_type"), FORMATS)
+@pytest.mark.parametrize(
+    "passenger",
+    [
+        b"<html><script>alert(1)</script></html>",
+        b"PK\x03\x04META-INF/MANIFEST.MF" + bytes(40),
+        b"%PDF-1.7\n%%EOF",
+        b"#!/bin/sh\nid\n",
+    ],
+    ids=["html", "jar", "pdf", "script"],
+)
+async def test_nothing_travels_behind_a_picture(kind: str, content_type: str, passenger: bytes):
+    """Polyglots: a picture that is a page, an archive, a document or a program as well."""
+    picture = await clean(saved(drawn(), kind) + passenger)
+    assert picture.content_type == content_type
+    assert passenger not in picture.data
+
+
+async def test_nothing_travels_within_a_picture():
+    page = b"<html><script>alert(1)</script></html>"
+    jpeg = saved(drawn(), "JPEG")
+    segment = b"\xff\xec" + (len(page) + 2).to_bytes(2) + page  # APP12, which nobody reads
+    png = saved(drawn(), "PNG")
+    chunk = len(page).to_bytes(4) + b"mnAa" + page + struct.pack(">I", zlib.crc32(b"mnAa" + page))
+    webp = saved(drawn(), "WEBP")
+    riff = b"MINA" + len(page).to_bytes(4, "little") + page + b"\0" * (len(page) % 2)
+    size = (int.from_bytes(webp[4:8], "little") + len(riff)).to_bytes(4, "little")
+    for data in (jpeg[:2] + segment + jpeg[2:], png[:33] + chunk + png[33:], webp[:4] + size + webp[8:] + riff):
+        assert page not in (await clean(data)).data
+
+
+@pytest.mark.parametrize("front", [b"GIF89a/*", b"<!--", b"%PDF-1.4\n", b"\0"])
+async def test_nothing_travels_before_a_picture(front: bytes):
+    assert "JPEG, PNG or WebP" in await refusal(front + saved(drawn(), "JPEG"))
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -208,38 +278,6 @@ async def test_colours_of_a_profile_are_converted():
 async def test_profile_that_makes_no_sense_is_left_aside():
     image = opened(await clean(saved(drawn(), "PNG", icc_profile=b"nonsense")))
     assert_close(image.getpixel((10, 10)), (255, 0, 0))
-
-
-async def test_cleaning_runs_where_it_is_told_to():
-    seen = []
-
-    async def run(function, data: bytes) -> Picture:
-        seen.append(function)
-        return await asyncio.to_thread(function, data)
-
-    assert (await PillowPictureReader(run).clean(saved(drawn(), "PNG"))).width == 80
-    assert seen == [pictures.clean_picture]
-
-
-async def test_few_pictures_are_decoded_at_a_time_and_nobody_else_waits_for_them(monkeypatch):
-    entered, go_on = threading.Semaphore(0), threading.Event()
-
-    def unfold(data: bytes) -> Picture:
-        entered.release()
-        go_on.wait()
-        return Picture(data, "image/png", 1, 1)
-
-    monkeypatch.setattr(pictures, "clean_picture", unfold)
-    reader = PillowPictureReader()
-    cleaning = [asyncio.create_task(reader.clean(b"")) for _ in range(40)]
-    try:
-        for _ in range(pictures.AT_ONCE):
-            assert await asyncio.to_thread(entered.acquire, timeout=10)
-        cleaning[0].cancel()  # its thread works on, and makes no room for another
-        assert not await asyncio.to_thread(entered.acquire, timeout=0.2)
-    finally:
-        go_on.set()
-        await asyncio.gather(*cleaning, return_exceptions=True)
 
 
 def assert_close(pixel: object, colour: tuple[int, int, int]) -> None:

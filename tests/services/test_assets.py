@@ -169,7 +169,7 @@ async def test_an_order_confirms_the_caller_s_own_uploads(studio):
         await studio.stage(each.key)
     product, logo, inspiration = [each.public_url for each in made]
     order = replace(BRIEF, product_image_url=product, logo_image_url=logo, inspiration_image_urls=(inspiration,))
-    vars_ = decode((await studio.generations.create(caller, order)).generation.vars)
+    vars_ = decode((await studio.orders.create(caller, order)).generation.vars)
     assert vars_["assets"] == {
         "product_image_url": product,
         "logo_image_url": logo,
@@ -194,7 +194,7 @@ async def test_a_picture_of_somebody_else_is_refused_where_it_stands_and_nothing
     theirs, mine = await studio.picture(owner), await studio.picture(stranger)
     order = replace(BRIEF, **{slot: (mine, theirs) if slot.endswith("urls") else theirs})
     with pytest.raises(AssetNotOurs) as refused:
-        await studio.generations.create(stranger, order)
+        await studio.orders.create(stranger, order)
     assert refused.value.field == ["input", "assets", *field]
     assert await studio.balance(stranger) == 1
 
@@ -217,7 +217,7 @@ async def test_only_the_exact_address_of_a_picture_counts(studio, spoil):
     caller = await studio.person(matcha=1)
     url = await studio.picture(caller)
     with pytest.raises(AssetNotOurs):
-        await studio.generations.create(caller, replace(BRIEF, product_image_url=spoil(url)))
+        await studio.orders.create(caller, replace(BRIEF, product_image_url=spoil(url)))
     assert await studio.balance(caller) == 1
 
 
@@ -226,7 +226,7 @@ async def test_an_order_with_bytes_that_are_no_picture_is_refused_and_the_bytes_
     made = await upload(studio, caller)
     await studio.stage(made.key, b"not a picture")
     with pytest.raises(AssetRejected) as refused:
-        await studio.generations.create(caller, replace(BRIEF, logo_image_url=made.public_url))
+        await studio.orders.create(caller, replace(BRIEF, logo_image_url=made.public_url))
     assert refused.value.field == ["input", "assets", "logoImageUrl"]
     assert await studio.mina.store.read_staged(made.key) is None
 
@@ -236,6 +236,6 @@ async def test_outputs_made_for_the_caller_may_be_used_again(studio):
     key = f"generations/{owner_tag(caller.pass_id, SECRET.encode())}/{'a' * 32}.png"
     await studio.mina.store.write(key, PNG, "image/png")
     order = replace(BRIEF, product_image_url=studio.mina.store.public_url(key))
-    await studio.generations.create(caller, order)
+    await studio.orders.create(caller, order)
     with pytest.raises(AssetNotOurs):
-        await studio.generations.create(stranger, order)
+        await studio.orders.create(stranger, order)

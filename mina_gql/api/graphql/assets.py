@@ -3,6 +3,7 @@
 import strawberry
 
 from mina_gql.api.graphql.context import Info
+from mina_gql.api.graphql.enums import RemoteKind
 from mina_gql.api.graphql.scalars import JSON, URL
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.domain.assets import MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_SECONDS
@@ -60,6 +61,14 @@ class CreateUploadInput:
     bytes: int
 
 
+@strawberry.input
+class StoreRemoteInput:
+    """A picture on the web: https, at most 25 MB."""
+
+    source_url: str
+    kind: RemoteKind = RemoteKind.UPLOAD
+
+
 @strawberry.type
 class AssetMutations:
     """Mutations of assets."""
@@ -85,6 +94,19 @@ class AssetMutations:
             return AssetPayload(asset=_asset(await info.context.services.assets.confirm(info.context.caller, key)))
 
         return await answered(AssetPayload, confirm)
+
+    @strawberry.mutation
+    async def store_remote(self, info: Info, input: StoreRemoteInput) -> AssetPayload | None:
+        """Fetch a picture from elsewhere and keep it like an upload."""
+        context = info.context
+
+        async def store() -> AssetPayload:
+            runtime = await context.services.config.runtime()
+            await context.services.rates.hit("remote", required(context.caller), runtime.per_minute("remote"))
+            stored = await context.services.assets.store_remote(context.caller, input.source_url, input.kind)
+            return AssetPayload(asset=_asset(stored))
+
+        return await answered(AssetPayload, store)
 
 
 def _upload(made: service.Upload) -> Upload:

@@ -51,7 +51,7 @@ DER = ELLIPTIC.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPubli
 JWK = json.dumps(public_jwk(ELLIPTIC)).encode()
 
 
-@pytest.mark.parametrize("secret", [b"", b"x" * 31, PEM, DER, JWK])
+@pytest.mark.parametrize("secret", [b"", b"x" * 31, PEM, DER, JWK], ids=["none", "short", "PEM", "DER", "JWK"])
 def test_a_secret_that_protects_nothing_is_refused_at_the_start(secret: bytes):
     with pytest.raises(ValueError, match="secret of sign-in tokens") as refused:
         SupabaseTokens(ISSUER, secret=secret)
