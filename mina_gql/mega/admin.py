@@ -1,27 +1,15 @@
-"""`mega_admin`: versioned configuration, the runtime knobs, the audit."""
+"""The audit in `mega_admin`: what admins did, and what others tried; and the profiles that were brought along."""
 
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Integer, func, literal_column, select
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Text, bindparam, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.mega.database import Query, Timestamp, recorded_as
-from mina_gql.mega.models import AdminAudit, AdminRow, AppConfig, RuntimeConfig
-from mina_gql.mega.phrases import text_at
-
-
-class ConfigRow(NamedTuple):
-    """The active version of one configuration key."""
-
-    id: str
-    key: str
-    version: int
-    value: orjson.Fragment
-    created_at: Timestamp
+from mina_gql.mega.models import AdminAudit, AdminRow, Profile
+from mina_gql.mega.pages import Pages
 
 
 class Actor(NamedTuple):
@@ -36,39 +24,71 @@ class Actor(NamedTuple):
     status: int
 
 
-_version = func.coalesce(func.substring(AdminRow.id, literal_column(r"'\.v([0-9]+)$'")).cast(Integer), literal_column("0"))
-_enabled = func.coalesce(text_at(AdminRow.meta, "enabled"), literal_column("'true'"))
+class AuditRow(NamedTuple):
+    """An act of an admin, or a refused attempt. `actor` is an e-mail, a user id or a word; `pass_id` is whom it was done to."""
 
-# Active is the highest enabled version of a key (DESIGN section 10); `app_config:<key>` without a version reads as version 0.
-ACTIVE_CONFIGS = Query(
-    select(AdminRow.id, AdminRow.key, _version, AdminRow.value, AdminRow.created_at)
-    .ext(distinct_on(AdminRow.key))
-    .where(recorded_as(AppConfig), AdminRow.deleted_at.is_(None), _enabled == literal_column("'true'"))
-    .order_by(AdminRow.key, _version.desc())
+    id: str
+    action: str
+    actor: str
+    route: str | None
+    method: str | None
+    status: int | None
+    ip: str | None
+    user_agent: str | None
+    detail: orjson.Fragment
+    pass_id: str | None
+    created_at: Timestamp
+
+
+class ProfileRow(NamedTuple):
+    """A profile of the old tables, and whom it stands for."""
+
+    id: str
+    profile_id: str | None
+    email: str | None
+    shopify_customer_id: str | None
+    user_id: str | None
+    pass_id: str | None
+    created_at: Timestamp
+
+
+_AUDIT = select(
+    AdminRow.id,
+    func.coalesce(AdminRow.action, literal_column("''")),
+    func.coalesce(
+        AdminRow.email,
+        func.text(AdminRow.user_id),
+        case((AdminRow.route.is_(None), literal_column("'mina'")), else_=literal_column("'anonymous'")),
+    ),
+    AdminRow.route,
+    AdminRow.method,
+    AdminRow.status,
+    AdminRow.ip,
+    AdminRow.user_agent,
+    func.coalesce(AdminRow.detail, literal_column("'{}'::jsonb")),
+    AdminRow.actor_pass_id,
+    AdminRow.created_at,
+).where(recorded_as(AdminAudit), AdminRow.deleted_at.is_(None))
+
+AUDITS = Pages(_AUDIT, AuditRow, AdminRow.created_at, AdminRow.id)
+AUDITS_OF_ACTION = Pages(
+    _AUDIT.where(AdminRow.action == bindparam("action", type_=Text())), AuditRow, AdminRow.created_at, AdminRow.id
 )
-RUNTIME_OVERRIDES = Query(
-    select(AdminRow.runtime_flat).where(
-        recorded_as(RuntimeConfig), AdminRow.deleted_at.is_(None), AdminRow.runtime_flat.is_not(None)
-    )
+PROFILES = Pages(
+    select(
+        AdminRow.id,
+        func.text(AdminRow.profile_id),
+        AdminRow.email,
+        AdminRow.shopify_customer_id,
+        func.text(AdminRow.user_id),
+        AdminRow.actor_pass_id,
+        AdminRow.created_at,
+    ).where(recorded_as(Profile), AdminRow.deleted_at.is_(None)),
+    ProfileRow,
+    AdminRow.created_at,
+    AdminRow.id,
 )
-
-
-async def seed_config(session: AsyncSession, key: str, value: dict[str, Any]) -> bool:
-    """Write version 1 of a key where no version stands; True when it did."""
-    made = await session.execute(
-        upsert(AdminRow)
-        .values(
-            mg_id=f"app_config:{key}.v1",
-            mg_record_type="app_config",
-            mg_key=key,
-            mg_value=value,
-            mg_meta={"enabled": True, "created_by": "mina"},
-            mg_source_system="api",
-        )
-        .on_conflict_do_nothing()
-        .returning(AdminRow.id)
-    )
-    return made.first() is not None
+AUDITS_BY_ID = Query(_AUDIT.where(AdminRow.id == func.any(bindparam("ids"))))
 
 
 async def audit(

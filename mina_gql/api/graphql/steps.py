@@ -7,7 +7,7 @@ from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.enums import StepStatus
 from mina_gql.api.graphql.lazy import LazyGeneration
 from mina_gql.api.graphql.nodes import Node, node_type, shown
-from mina_gql.api.graphql.scalars import DateTime
+from mina_gql.api.graphql.scalars import JSON, DateTime
 from mina_gql.domain.pipeline import generation_mg_id
 from mina_gql.mega.generations.steps import StepRow
 
@@ -48,5 +48,25 @@ class MmaStep(Node):
         """What the step belongs to."""
         return shown(await info.context.loaders.generations.load(generation_mg_id(root.generation_id)))
 
+    @strawberry.field(name="input", description="What the step was given; for admins, null for everybody else.")
+    async def given(root: Parent[StepRow], info: Info) -> JSON | None:
+        return await _recorded(root, info, "input")
+
+    @strawberry.field(name="output", description="What the step found; for admins, null for everybody else.")
+    async def found(root: Parent[StepRow], info: Info) -> JSON | None:
+        return await _recorded(root, info, "output")
+
+    @strawberry.field(description="All that was recorded of the step; for admins, null for everybody else.")
+    async def payload(root: Parent[StepRow], info: Info) -> JSON | None:
+        return await _recorded(root, info, "payload")
+
 
 node_type(StepRow, "MmaStep")
+
+
+async def _recorded(row: StepRow, info: Info, part: str) -> JSON | None:
+    """A part of what only admins see: our words to the models are in it. Read only when asked for."""
+    login = info.context.caller.login
+    if login is None or not login.admin:
+        return None
+    return getattr(await info.context.loaders.payloads.load(row.id), part, None)

@@ -1,58 +1,13 @@
-"""For admins: parity of the money, adjustments."""
+"""What admins do to Passes: adjustments, switching off, merging."""
 
 import strawberry
-from strawberry import Parent
 
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import CreditTransaction
 from mina_gql.api.graphql.nodes import shown
-from mina_gql.api.graphql.passes import Pass
+from mina_gql.api.graphql.passes import Pass, PassPayload
 from mina_gql.api.graphql.permissions import admin_only
 from mina_gql.api.graphql.user_errors import UserError, answered
-from mina_gql.mega.parity import Mismatch
-
-
-@strawberry.type
-class CreditMismatch:
-    """A Pass whose balance is not the sum of its ledger."""
-
-    balance: int
-    ledger_sum: int
-
-    @strawberry.field(name="pass")
-    async def owner(root: Parent[Mismatch], info: Info) -> Pass:
-        """Whose money it is."""
-        return shown(await info.context.loaders.any_passes.load(root.pass_id))
-
-
-@strawberry.type
-class Parity:
-    """Whether what the tables say in two places agrees."""
-
-    @strawberry.field
-    async def mismatches(self, info: Info) -> list[CreditMismatch]:
-        """Every Pass whose ledger and balance differ."""
-        return shown(await info.context.services.credits.mismatches())
-
-
-@strawberry.type
-class Admin:
-    """What admins see."""
-
-    @strawberry.field
-    def parity(self) -> Parity:
-        """Every Pass whose ledger and balance differ."""
-        return Parity()
-
-
-@strawberry.type
-class AdminQueries:
-    """The admins' part of the graph."""
-
-    @strawberry.field(description="Admins only; FORBIDDEN for everyone else.")
-    async def admin(self, info: Info) -> Admin:
-        await admin_only(info)
-        return Admin()
 
 
 @strawberry.input
@@ -75,8 +30,8 @@ class AdjustCreditsPayload:
 
 
 @strawberry.type
-class AdminMutations:
-    """What admins do; each act writes the audit in its transaction."""
+class ActMutations:
+    """What admins do to Passes; each act writes the audit in its transaction."""
 
     @strawberry.mutation
     async def adjust_credits(self, info: Info, input: AdjustCreditsInput) -> AdjustCreditsPayload | None:
@@ -91,3 +46,29 @@ class AdminMutations:
             return AdjustCreditsPayload(transaction=shown(transaction), pass_=shown(owner))
 
         return await answered(AdjustCreditsPayload, adjust)
+
+    @strawberry.mutation
+    async def set_pass_disabled(self, info: Info, pass_id: strawberry.ID, disabled: bool, reason: str) -> PassPayload | None:
+        """Switch a Pass off, so that it may look and do nothing more, or on again."""
+        actor, acts = await admin_only(info), info.context.services.pass_acts
+
+        async def switch() -> PassPayload:
+            owner = await acts.set_disabled(actor, pass_id, reason, disabled=disabled)
+            info.context.forget()
+            return PassPayload(pass_=shown(owner))
+
+        return await answered(PassPayload, switch)
+
+    @strawberry.mutation
+    async def merge_passes(
+        self, info: Info, from_pass_id: strawberry.ID, into_pass_id: strawberry.ID, reason: str
+    ) -> PassPayload | None:
+        """Merge one Pass into another, for good: what was made and bought with the one belongs to the other."""
+        actor, acts = await admin_only(info), info.context.services.pass_acts
+
+        async def merge() -> PassPayload:
+            owner, _ = await acts.merge(actor, from_pass_id, into_pass_id, reason)
+            info.context.forget()
+            return PassPayload(pass_=shown(owner))
+
+        return await answered(PassPayload, merge)
