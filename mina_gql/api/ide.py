@@ -3,45 +3,82 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from os import PathLike, stat_result
 from pathlib import Path
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-_HOME = Path(__file__).with_name("graphiql")
-_STATIC = _HOME / "static"
+from mina_gql.domain.passes import Login
+from mina_gql.domain.ports import JsonObject
+
+HOME = Path(__file__).with_name("graphiql")
+SIGN_IN_PATH = "/admin/sign-in"
+SIGN_OUT_PATH = "/admin/sign-out"
+_STATIC = HOME / "static"
 _FILES_PREFIX = "/graphiql"
+_OF_SIGN_IN = {"leaf.svg", "sign-in.css"}
+
+AdminOf = Callable[[Request], Awaitable[Login | None]]
+"""Which admin signed in with the browser that asks, if one did."""
 
 
-def ide(prefix: str = "/graphql", *, upload_origins: Sequence[str] = ()) -> list[BaseRoute]:
+async def _nobody(_: Request) -> None:
+    return None
+
+
+def ide(
+    prefix: str = "/graphql",
+    *,
+    upload_origins: Sequence[str] = (),
+    is_open: bool = True,
+    admin_of: AdminOf = _nobody,
+) -> list[BaseRoute]:
     """Routes to put before the GraphQL endpoint's own: the page at `prefix`, its files under `/graphiql`.
 
     The page answers only GET with `Accept: text/html`; every other request at `prefix` goes on to the next route.
     `upload_origins` are the origins that presigned uploads go to, where that is not our own: `https://<store>`.
+    An admin who has signed in (`admin_of`) gets the admins' operations; a stranger the tour where it `is_open`, else the way to
+    sign in.
     """
-    html = _page(prefix)
+    html = _page({"endpoint": prefix, "tour": tour()})
     headers = _PAGE_HEADERS | {"Content-Security-Policy": _content_security_policy(upload_origins)}
 
-    async def page(_: Request) -> Response:
-        return HTMLResponse(html, headers=headers)
+    async def page(request: Request) -> Response:
+        admin = await admin_of(request)
+        if admin is not None:
+            known = {"endpoint": prefix, "tour": tour("admin"), "admin": admin.email or admin.user_id, "signOut": SIGN_OUT_PATH}
+            return HTMLResponse(_page(known), headers=headers | _NOT_KEPT)
+        if is_open:
+            return HTMLResponse(html, headers=headers)
+        return RedirectResponse(SIGN_IN_PATH, 303, headers=_PAGE_HEADERS | _NOT_KEPT)
 
-    return [_BrowserRoute(prefix, page), Mount(_FILES_PREFIX, _Files(directory=_STATIC))]
+    return [_BrowserRoute(prefix, page), Mount(_FILES_PREFIX, _Files(None if is_open else admin_of))]
 
 
-def tour() -> list[dict[str, str | None]]:
-    """The tour's tabs in order: `{"query": text, "variables": JSON text or null}`, as GraphiQL's `defaultTabs`."""
+def tour(folder: str = "tour") -> list[dict[str, str | None]]:
+    """The tabs of a folder in order: `{"query": text, "variables": JSON text or null}`, as GraphiQL's `defaultTabs`."""
     return [
         {"query": operations.read_text(), "variables": variables.read_text().strip() if variables.exists() else None}
-        for operations in sorted((_HOME / "tour").glob("*.graphql"))
+        for operations in sorted((HOME / folder).glob("*.graphql"))
         for variables in [operations.with_suffix(".json")]
     ]
+
+
+def filled(page: str, **texts: str) -> str:
+    """A page of ours with its `{{…}}` filled: HTML by its name, and each file's address with its hash."""
+
+    def fill(placeholder: re.Match[str]) -> str:
+        name = placeholder[1]
+        return texts[name] if name in texts else f"{_FILES_PREFIX}/{name}?v={_digest(_STATIC / name)}"
+
+    return re.sub(r"\{\{(.+?)\}\}", fill, page)
 
 
 class _BrowserRoute(Route):
@@ -55,18 +92,32 @@ class _BrowserRoute(Route):
 
 
 class _Files(StaticFiles):
-    """The page's files: for ever where the address carries their hash, asked again by ETag otherwise."""
+    """The page's files: for ever where the address carries their hash, asked again by ETag otherwise.
+
+    With `admin_of`, a stranger gets those of the sign-in page alone.
+    """
+
+    def __init__(self, admin_of: AdminOf | None) -> None:
+        super().__init__(directory=_STATIC)
+        self._admin_of = admin_of
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if self._admin_of is not None and path not in _OF_SIGN_IN and await self._admin_of(Request(scope)) is None:
+            return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        return await super().get_response(path, scope)
 
     def file_response(
         self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         current = QueryParams(scope["query_string"]).get("v") == _digest(Path(full_path))
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if current else "no-cache"
+        whose = "public" if self._admin_of is None else "private"
+        response.headers["Cache-Control"] = f"{whose}, max-age=31536000, immutable" if current else "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
 
+_NOT_KEPT = {"Cache-Control": "no-store"}  # it is the admin's own
 _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Accept",
@@ -93,16 +144,10 @@ def _content_security_policy(upload_origins: Sequence[str]) -> str:
     )
 
 
-def _page(endpoint: str) -> str:
-    """index.html with its `{{…}}` filled: the configuration, and each file's address with its hash."""
+def _page(config: JsonObject) -> str:
+    """index.html with what it is to know."""
     # "<" is written as an escape, so that no text of the tour can close the script element it stands in.
-    config = json.dumps({"endpoint": endpoint, "tour": tour()}).replace("<", "\\u003c")
-
-    def fill(placeholder: re.Match[str]) -> str:
-        name = placeholder[1]
-        return config if name == "config" else f"{_FILES_PREFIX}/{name}?v={_digest(_STATIC / name)}"
-
-    return re.sub(r"\{\{(.+?)\}\}", fill, (_HOME / "index.html").read_text())
+    return filled((HOME / "index.html").read_text(), config=json.dumps(config).replace("<", "\\u003c"))
 
 
 @cache

@@ -134,6 +134,7 @@ class UserMessageAdded(GenerationEvent):
 @strawberry.type
 class StatusChanged(GenerationEvent):
     status: str
+    eta_seconds: int | None = None
 
 
 @strawberry.type

@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).parents[2]
 SCHEMA = REPOSITORY / "schema.graphql"
 VENDOR = Path(ide_module.__file__).parent / "graphiql/static/vendor"
 CHROMIUM = shutil.which("chromium")  # the system's where there is one, else the one playwright installed
-TABS = ["StartHere", "Upload", "Create", "Watch", "See", "Archive", "Matcha"]
+TABS = ["StartHere", "Upload", "Create", "Watch", "See", "Tweak", "Animate", "Taste", "Archive", "Matcha"]
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 (() => {
   "use strict";
 
-  const { endpoint, tour } = JSON.parse(document.getElementById("config").textContent);
+  const { endpoint, tour, admin, signOut } = JSON.parse(document.getElementById("config").textContent);
   const at = (id) => document.getElementById(id);
 
-  // What this browser remembers: the Pass, and the generation that "latest" stands for.
-  const remembered = (key) => localStorage.getItem(`mina:${key}`);
+  // What this browser remembers: the Pass, and the generation that "latest" stands for. An admin's tabs are gone with the window.
+  const memory = admin ? sessionStorage : localStorage;
+  const remembered = (key) => memory.getItem(`mina:${key}`);
   const remember = (key, value) =>
-    value ? localStorage.setItem(`mina:${key}`, value) : localStorage.removeItem(`mina:${key}`);
+    value ? memory.setItem(`mina:${key}`, value) : memory.removeItem(`mina:${key}`);
 
   // ---------------------------------------------------------------- speaking to the API
 
@@ -19,6 +20,7 @@
       "Content-Type": "application/json",
       Accept: "application/graphql-response+json, application/json",
       "X-Mina-Pass-Id": remembered("pass"),
+      "X-Mina-Admin": admin && "1",
     };
     for (const [name, value] of Object.entries(defaults)) {
       if (value && !headers.has(name)) headers.set(name, value);
@@ -47,6 +49,7 @@
       connectionParams: {
         authorization: headers.get("Authorization") ?? undefined,
         "x-mina-pass-id": headers.get("X-Mina-Pass-Id") ?? undefined,
+        "x-mina-admin": headers.get("X-Mina-Admin") ?? undefined,
       },
     });
     const events = []; // GraphiQL shows one result: all events so far, the newest first
@@ -104,8 +107,10 @@
       }
     }
     if (kind === "subscription") return stream(body, options.headers);
-    const result = await post(body, options.headers);
-    if (name !== "IntrospectionQuery") {
+    // An admin may try an operation as somebody else, who does not see the schema.
+    const introspects = name === "IntrospectionQuery";
+    const result = await post(body, introspects && admin ? {} : options.headers);
+    if (!introspects) {
       if (kind === "mutation") adoptLatest(result.data);
       notice(result.data);
       refresh();
@@ -171,6 +176,7 @@
   }
 
   async function refresh() {
+    if (admin) return;
     if (!remembered("pass") && !new Headers(typedHeaders()).has("Authorization")) return showPass(null);
     try {
       showPass(await ask("{ me { id credits { balance } } }"));
@@ -271,8 +277,15 @@
   }
 
   function restartTour() {
-    for (const key of ["tabState", "query", "variables"]) localStorage.removeItem(`graphiql:${key}`);
+    for (const key of ["tabState", "query", "variables"]) memory.removeItem(`graphiql:${key}`);
     location.reload();
+  }
+
+  async function leave() {
+    const answer = await fetch(signOut, { method: "POST", headers: { "X-Mina-Admin": "1" } });
+    if (!answer.ok) throw new Error(`Signing out did not work (${answer.status}). Try again.`);
+    addEventListener("pagehide", () => memory.clear()); // not sooner: GraphiQL still writes down its tabs
+    location.assign(endpoint);
   }
 
   const attempt = (act) => async (event) => {
@@ -297,11 +310,27 @@
     if (file) await upload(file);
   }));
 
+  if (admin) {
+    for (const id of ["pass", "matcha", "upload", "new-pass"]) at(id).hidden = true;
+    for (const id of ["admin", "sign-out"]) at(id).hidden = false;
+    at("admin").textContent = `${admin} · admin`;
+    at("restart").textContent = "Fresh tabs";
+    at("restart").title = "Open the ready operations afresh";
+    at("sign-out").addEventListener("click", attempt(leave));
+  }
+
   // ---------------------------------------------------------------- GraphiQL
 
   const page = React.createElement(
     GraphiQL,
-    { fetcher, defaultTabs: tour, defaultEditorToolsVisibility: "variables", shouldPersistHeaders: false },
+    {
+      fetcher,
+      defaultTabs: tour,
+      variables: memory.getItem("graphiql:tabState") ? undefined : (tour[0].variables ?? undefined), // else the first tab has none
+      defaultEditorToolsVisibility: "variables",
+      shouldPersistHeaders: false,
+      storage: memory,
+    },
     React.createElement(GraphiQL.Logo, null, " "),
   );
   ReactDOM.createRoot(at("graphiql")).render(page);
