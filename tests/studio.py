@@ -85,7 +85,7 @@ class Studio:
 
     async def knobs(self, **values: Any) -> None:
         """Set runtime knobs (`price_create=2`), in force at once."""
-        flat = {name.replace("_", ".", 1): value for name, value in values.items()}
+        flat = {name if "." in name else name.replace("_", ".", 1): value for name, value in values.items()}
         await self.sql.execute(
             """insert into mega_admin (mg_id, mg_record_type, mg_runtime_flat) values ('runtime_config:test', 'runtime_config', $1)
             on conflict (mg_id) do update set mg_runtime_flat = excluded.mg_runtime_flat""",

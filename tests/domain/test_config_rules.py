@@ -61,7 +61,7 @@ def test_hard_blocks_are_in_every_context_that_writes_a_prompt(name):
 
 
 def test_the_registry_has_a_role_for_each_kind_of_work():
-    assert set(REGISTRY["roles"]) == {"vision", "writer", "still", "video"}
+    assert set(REGISTRY["roles"]) == {"vision", "writer", "moderation", "still", "video"}
     assert (STILL.provider, STILL.model, STILL.fallback) == ("seedream", "bytedance/seedream-4", None)
     assert (VIDEO.provider, VIDEO.model) == ("kling", "kwaivgi/kling-v2.1")
     assert role_of(REGISTRY, "writer").settings_schema == {"type": "object"}

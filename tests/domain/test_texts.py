@@ -10,11 +10,12 @@ import mina_gql
 from mina_gql.domain import errors
 from mina_gql.domain.errors import InsufficientMatcha, Refusal, RequestError
 from mina_gql.domain.pipeline import GenerationStatus, friendly_line
-from mina_gql.services.pipeline.lines import LINES, line_for
+from mina_gql.services.pipeline.lines import CLIP_LINES, CLIP_WAITING, LINES, WAITING, line_for, waiting_line
 
 SOURCE = Path(mina_gql.__file__).parent
 SPOKEN = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.MinaError)}
-ALL_LINES = [(topic, line) for topic, pool in LINES.items() for line in pool]
+POOLS = (LINES, CLIP_LINES, WAITING, CLIP_WAITING)
+ALL_LINES = [(topic, line) for pools in POOLS for topic, pool in pools.items() for line in pool]
 
 
 def texts_of_errors() -> list[tuple[str, str]]:
@@ -22,7 +23,11 @@ def texts_of_errors() -> list[tuple[str, str]]:
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in {*SPOKEN, "coded"}:
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in {
+                *SPOKEN,
+                "coded",
+                "words",
+            }:
                 shown = [argument for argument in node.args if not isinstance(argument, ast.List)]
                 shown += [keyword.value for keyword in node.keywords if keyword.arg not in {"detail", "field"}]
                 found += [
@@ -48,8 +53,8 @@ def test_a_line_speaks_of_no_money(topic, line):
 
 def test_every_status_and_every_look_has_several_lines_and_none_stands_twice():
     topics = {status for status in GenerationStatus if status not in {"queued", "error"}}
-    assert set(LINES) == topics | {"scan_product", "scan_logo", "scan_inspiration"}
-    assert all(len(pool) >= 3 for pool in LINES.values())
+    assert set(LINES) == topics | {"scan_product", "scan_logo", "scan_inspiration", "scan_input_still"}
+    assert all(len(pool) >= 3 for pools in POOLS for pool in pools.values())
     assert len({line for _, line in ALL_LINES}) == len(ALL_LINES)
 
 
@@ -64,6 +69,21 @@ def test_lines_vary_with_the_generation_and_stay_when_it_is_resumed(topic):
 def test_several_looks_of_one_kind_say_different_things(topic):
     pool = LINES[topic]
     assert {line_for(topic, "generation:1", index) for index in range(len(pool))} == set(pool)
+
+
+@pytest.mark.parametrize("mode", ["still", "video"])
+@pytest.mark.parametrize("status", WAITING)
+def test_while_a_status_lasts_no_line_comes_again_before_the_others(mode, status):
+    pool = CLIP_WAITING.get(status, WAITING[status]) if mode == "video" else WAITING[status]
+    told = [waiting_line(mode, status, "generation:1", n) for n in range(2 * len(pool))]
+    assert told[: len(pool)] == told[len(pool) :]
+    assert set(told) == set(pool)
+
+
+def test_a_clip_is_spoken_of_as_one():
+    told = {line_for("generating", f"generation:{n}", mode="video") for n in range(50)}
+    assert told == set(CLIP_LINES["generating"])
+    assert not told & set(LINES["generating"])
 
 
 def test_the_errors_that_speak_to_people_are_found():

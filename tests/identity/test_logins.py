@@ -73,7 +73,7 @@ async def studio(studio):
 async def test_a_first_login_links_the_pass_in_place_and_its_id_never_changes(studio):
     """A6, A7: anonymous, then signed in, then with a Shopify customer: one id."""
     guest = await studio.person(matcha=7)
-    order = await studio.generations.create(guest, BRIEF)
+    order = await studio.orders.create(guest, BRIEF)
     who = login(email="ann@mina.example")
     ensured = await sign_in(studio, who, guest.pass_id)
     assert (ensured.owner.id, ensured.owner.state, ensured.merged) == (guest.pass_id, PassState.CLAIMED, None)
@@ -115,7 +115,7 @@ async def test_the_second_device_s_work_appears_under_the_canonical_pass(studio)
     home = (await sign_in(studio, who)).owner.id
     guest = await studio.person(matcha=10)
     visit = await studio.sessions.start(guest, NewSession(title="Phone"))
-    done = (await studio.generations.create(guest, replace(BRIEF, session_id=visit.id))).generation
+    done = (await studio.orders.create(guest, replace(BRIEF, session_id=visit.id))).generation
     await studio.mina.runner.run(done.id)
     before = await deltas(studio, guest.pass_id)
 
@@ -156,7 +156,7 @@ async def test_uploads_of_every_pass_that_became_one_stay_usable(studio):
     await sign_in(studio, who, phone.pass_id)
     caller = await caller_of(studio, who)
     for picture in pictures:
-        order = await studio.generations.create(caller, replace(BRIEF, product_image_url=picture))
+        order = await studio.orders.create(caller, replace(BRIEF, product_image_url=picture))
         assert order.generation.pass_id == home
 
 
@@ -172,7 +172,7 @@ async def test_an_upload_that_was_signed_before_the_merge_is_confirmed_after_it(
 async def test_a_generation_in_flight_at_the_merge_is_finished_for_its_new_owner(studio):
     """Its steps and events stand with the canonical Pass, its charge is found though it stays with the alias."""
     guest, who = await studio.person(matcha=2), login()
-    order = (await studio.generations.create(guest, BRIEF)).generation
+    order = (await studio.orders.create(guest, BRIEF)).generation
     home = (await sign_in(studio, who)).owner.id
     await sign_in(studio, who, guest.pass_id)
     await studio.mina.runner.run(order.id)
@@ -188,7 +188,7 @@ async def test_a_generation_in_flight_at_the_merge_is_finished_for_its_new_owner
 
 async def test_a_generation_that_fails_after_the_merge_is_refunded_to_its_new_owner(studio):
     guest, who = await studio.person(matcha=2), login()
-    order = (await studio.generations.create(guest, BRIEF)).generation
+    order = (await studio.orders.create(guest, BRIEF)).generation
     home = (await sign_in(studio, who)).owner.id
     await sign_in(studio, who, guest.pass_id)
     assert await studio.mina.endings.fail(order.id, FAILED, lease=None)
@@ -235,7 +235,7 @@ async def test_free_matcha_counts_as_spent_first(studio):
     guest = (await studio.passes.ensure(NOBODY)).owner.id
     await studio.deposit(guest, 4)
     for _ in range(2):
-        await studio.generations.create(await studio.seen(guest), BRIEF)
+        await studio.orders.create(await studio.seen(guest), BRIEF)
     ensured = await sign_in(studio, who, guest)
     assert ensured.merged.matcha_moved == 4
     assert await deltas(studio, guest) == [
@@ -472,7 +472,7 @@ async def test_a_login_to_a_disabled_pass_is_told_and_may_do_nothing(studio):
     assert (ensured.owner.id, ensured.owner.disabled) == (home, True)
     caller = await caller_of(studio, who)
     for refused in (
-        studio.generations.create(caller, BRIEF),
+        studio.orders.create(caller, BRIEF),
         studio.assets.create_upload(caller, "image/png", "p.png", 100),
         studio.passes.link_shopify(caller, "77"),
         studio.checkout.url(caller, "MINA-50", 1),
@@ -638,7 +638,7 @@ async def written(studio):
 async def test_what_was_opened_before_a_login_shows_nothing_of_the_person(edge):
     """A stream outlives the proof it was opened with: what it names of a Pass is null once the Pass is somebody's."""
     guest = await edge.studio.person(matcha=5)
-    made = (await edge.studio.generations.create(guest, BRIEF)).generation.id
+    made = (await edge.studio.orders.create(guest, BRIEF)).generation.id
     opened = await edge._context(Who(guest.pass_id))
     await sign_in(edge.studio, login(email="nia@mina.example"), guest.pass_id)
     document, _ = edge.engine.prepare("query($id: ID!) { generation(id: $id) { pass { email } } }", None, {"id": made})

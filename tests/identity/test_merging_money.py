@@ -20,7 +20,7 @@ async def test_orders_in_flight_at_a_merge_give_back_no_more_than_had_they_faile
     guest = (await studio.passes.ensure(NOBODY)).owner.id
     if bought:
         await studio.deposit(guest, bought)
-    ordered = [(await studio.generations.create(await studio.seen(guest), BRIEF)).generation for _ in range(min(3 + bought, 6))]
+    ordered = [(await studio.orders.create(await studio.seen(guest), BRIEF)).generation for _ in range(min(3 + bought, 6))]
     before = await studio.balance(Caller(home, ""))
     moved = (await sign_in(studio, who, guest)).merged.matcha_moved
     for each in ordered:

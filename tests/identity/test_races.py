@@ -117,7 +117,7 @@ async def test_a_merge_and_an_order_at_once_give_a_picture_to_the_new_owner_or_n
     for _ in range(ROUNDS):
         guest = await studio.person(matcha=1)
         before = await studio.sql.fetchval(SUM)
-        order, _ = await together(studio.generations.create(guest, BRIEF), sign_in(studio, who, guest.pass_id))
+        order, _ = await together(studio.orders.create(guest, BRIEF), sign_in(studio, who, guest.pass_id))
         assert await studio.balance(guest) == 0
         if isinstance(order, (NotFound, InsufficientMatcha)):
             assert await studio.sql.fetchval(SUM) == before
@@ -134,7 +134,7 @@ async def test_a_merge_and_a_refund_at_once_refund_exactly_once(studio):
     home = (await sign_in(studio, who)).owner.id
     for number in range(1, ROUNDS + 1):
         guest = await studio.person(matcha=3)
-        order = (await studio.generations.create(guest, BRIEF)).generation.id
+        order = (await studio.orders.create(guest, BRIEF)).generation.id
         ended = await together(
             sign_in(studio, who, guest.pass_id),
             *(studio.mina.endings.fail(order, FAILED, lease=None) for _ in range(2)),
@@ -166,7 +166,7 @@ async def test_a_merge_waits_for_a_run_that_holds_its_generation_and_not_the_oth
     """A run locks the generation, then its steps. Were they re-pointed in another order, each would wait for the other."""
     who, guest = login(), await studio.person(matcha=1)
     home = (await sign_in(studio, who)).owner.id
-    order = (await studio.generations.create(guest, BRIEF)).generation
+    order = (await studio.orders.create(guest, BRIEF)).generation
     await studio.sql.execute(
         "insert into mega_generations (mg_id, mg_record_type, mg_pass_id, mg_generation_id, mg_parent_id, mg_step_no, mg_step_type, "
         "mg_status, mg_payload) values ($1, 'mma_step', $2, $3, $4, 0, 'scan_product', 'running', '{}')",
@@ -194,7 +194,7 @@ async def test_a_merge_during_a_whole_run_harms_neither(studio):
     who = login()
     home = (await sign_in(studio, who)).owner.id
     guest = await studio.person(matcha=2)
-    order = (await studio.generations.create(guest, BRIEF)).generation
+    order = (await studio.orders.create(guest, BRIEF)).generation
     await together(studio.mina.runner.run(order.id), sign_in(studio, who, guest.pass_id))
     assert (await studio.generations.own(home, order.id)).status == "done"
     steps = await studio.sql.fetch("select mg_pass_id from mega_generations where mg_record_type = 'mma_step'")

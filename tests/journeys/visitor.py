@@ -135,7 +135,8 @@ class Visitor:
 
     async def events(self, generation: str, after: int = 0) -> AsyncIterator[Event]:
         """What happens to a generation, over a WebSocket."""
-        transport = WebsocketsTransport(self.server.websocket, init_payload={"x-mina-pass-id": self.pass_id or ""})
+        hello = {name.lower(): value for name, value in self.headers.items()}
+        transport = WebsocketsTransport(self.server.websocket, init_payload=hello)
         async with Client(transport=transport) as session:
             async for data in session.subscribe(GraphQLRequest(EVENTS, variable_values={"id": generation, "after": after})):
                 yield data["generationEvents"]

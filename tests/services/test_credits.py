@@ -23,7 +23,7 @@ FAILED = GenerationFailed(FailureCode.PROVIDER_ERROR, "The picture could not be 
 async def accepted(studio: Studio, caller: Caller, key: str | None = None) -> str | None:
     """Order a still; the generation's mg_id, or None when there was too little matcha."""
     try:
-        return (await studio.generations.create(caller, replace(BRIEF, idempotency_key=key))).generation.id
+        return (await studio.orders.create(caller, replace(BRIEF, idempotency_key=key))).generation.id
     except InsufficientMatcha:
         return None
 
@@ -46,7 +46,7 @@ async def test_what_is_too_dear_says_what_is_missing_and_writes_nothing(studio):
     caller = await studio.person()
     before = await studio.counts()
     with pytest.raises(InsufficientMatcha) as refused:
-        await studio.generations.create(caller, BRIEF)
+        await studio.orders.create(caller, BRIEF)
     assert (refused.value.required, refused.value.balance) == (1, 0)
     assert await studio.counts() == before
 
@@ -55,14 +55,14 @@ async def test_expired_matcha_buys_nothing(studio):
     caller = await studio.person(matcha=9)
     await studio.expire(caller)
     with pytest.raises(InsufficientMatcha) as refused:
-        await studio.generations.create(caller, BRIEF)
+        await studio.orders.create(caller, BRIEF)
     assert refused.value.balance == 0
     await studio.check_books()
 
 
 async def test_the_charge_names_reason_source_and_what_it_was_for(studio):
     caller = await studio.person(matcha=1)
-    order = await studio.generations.create(caller, BRIEF)
+    order = await studio.orders.create(caller, BRIEF)
     bare = order.generation.generation_id
     entry = (await studio.credits.transactions(caller.pass_id, PageRequest(1))).rows[0]
     assert entry[:8] == (f"credit_transaction:charge:{bare}", caller.pass_id, -1, "charge", "mma", "generation", bare, bare)
@@ -101,7 +101,7 @@ async def test_an_order_that_breaks_at_any_write_leaves_nothing_behind(studio, w
     before = await studio.counts()
     await break_write(studio, what)
     with pytest.raises((DBAPIError, asyncpg.PostgresError), match="broken on purpose"):
-        await studio.generations.create(caller, BRIEF)
+        await studio.orders.create(caller, BRIEF)
     assert await studio.counts() == before
     assert await studio.balance(caller) == 3
     await studio.check_books()
@@ -191,7 +191,7 @@ async def test_a_quote_is_what_the_next_order_would_cost(studio):
 async def test_the_same_key_at_once_is_one_order_and_one_charge(studio):
     caller = await studio.person(matcha=30)
     order = replace(BRIEF, idempotency_key="once")
-    made = await asyncio.gather(*(studio.generations.create(caller, order) for _ in range(20)))
+    made = await asyncio.gather(*(studio.orders.create(caller, order) for _ in range(20)))
     assert len({each.generation.id for each in made}) == 1
     assert sorted(each.replayed for each in made) == [False] + [True] * 19
     assert await studio.entries(caller) == [("adjustment", 30), ("charge", -1)]
@@ -218,16 +218,16 @@ async def test_a_replay_needs_no_matcha(studio):
 async def test_the_same_key_with_another_input_is_refused(studio, other):
     caller = await studio.person(matcha=5)
     order = replace(BRIEF, idempotency_key="once")
-    await studio.generations.create(caller, order)
+    await studio.orders.create(caller, order)
     with pytest.raises(IdempotencyKeyReused):
-        await studio.generations.create(caller, replace(order, **other))
+        await studio.orders.create(caller, replace(order, **other))
     assert await studio.balance(caller) == 4
 
 
 async def test_the_same_words_written_otherwise_are_the_same_input(studio):
     caller = await studio.person(matcha=5)
-    first = await studio.generations.create(caller, replace(BRIEF, brief="Cafe\u0301 ", idempotency_key="k", style="None"))
-    again = await studio.generations.create(caller, replace(BRIEF, brief="Caf\u00e9", idempotency_key="k", ratio="1:1"))
+    first = await studio.orders.create(caller, replace(BRIEF, brief="Cafe\u0301 ", idempotency_key="k", style="None"))
+    again = await studio.orders.create(caller, replace(BRIEF, brief="Caf\u00e9", idempotency_key="k", ratio="1:1"))
     assert (again.generation.id, again.replayed) == (first.generation.id, True)
 
 

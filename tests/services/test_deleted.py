@@ -5,18 +5,21 @@ import pkgutil
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mina_gql import mega
+from mina_gql.domain.archive import ArchiveFilter
 from mina_gql.domain.errors import MinaError
+from mina_gql.domain.pipeline import GenerationKind, GenerationStatus
 from mina_gql.mega.database import Query
-from mina_gql.mega.generations import archive
+from mina_gql.mega.generations import archive, filters
 from mina_gql.mega.generations.archive import FROM_VARS
 from mina_gql.mega.pages import PageRequest, Pages
 from mina_gql.services.config import ConfigService
-from mina_gql.services.pipeline.steps import CAPTION_CHARS
+from mina_gql.services.pipeline.steps.scans import CAPTION_CHARS
 from tests.studio import Studio
 
 PAGE = PageRequest(10)
@@ -29,6 +32,7 @@ ROWS = {
     "generation": {
         "generation_id": GENERATION,
         "session_id": SESSION,
+        "parent_id": "generation:parent",
         "mma_mode": "still",
         "mma_status": "done",
         "prompt": "stone",
@@ -49,6 +53,12 @@ ROWS = {
 IDS = {
     kind: f"{kind}:{row.get('session_id') if kind == 'session' else row.get('generation_id', '1')}" for kind, row in ROWS.items()
 }
+NARROWED = ArchiveFilter(kind=GenerationKind.STILL, status=(GenerationStatus.DONE,), session_id=SESSION, search="stone")
+
+
+def parent(pass_id: str) -> Any:
+    """What the generation was made from, as far as its children are looked up by it."""
+    return SimpleNamespace(id="generation:parent", pass_id=pass_id)
 
 
 async def told(work: Awaitable[Any]) -> Any:
@@ -69,13 +79,20 @@ READS: dict[str, Callable[[Studio, str], Awaitable[Any]]] = {
     "sessions, count": lambda s, p: s.sessions.count_of_pass(p),
     "generation, by ids": lambda s, p: s.generations.by_id([IDS["generation"]]),
     "generation, own": lambda s, p: s.generations.own(p, GENERATION),
-    "generations, page": lambda s, p: s.generations.of_pass(p, PAGE, frozenset()),
-    "generations, page with vars": lambda s, p: s.generations.of_pass(p, PAGE, FROM_VARS),
-    "generations, count": lambda s, p: s.generations.count_of_pass(p),
     "generations of a session, page": lambda s, p: s.generations.of_session(p, SESSION, PAGE, FROM_VARS),
     "generations of a session, count": lambda s, p: s.generations.count_of_session(p, SESSION),
+    "archive, page": lambda s, p: s.archive.page(p, PAGE, FROM_VARS),
+    "archive, count": lambda s, p: s.archive.count(p),
+    "archive, narrowed": lambda s, p: s.archive.page(p, PAGE, frozenset(), NARROWED),
+    "archive, counted": lambda s, p: s.archive.count(p, NARROWED),
+    "archive of all": lambda s, p: s.archive.page(None, PAGE, frozenset(), NARROWED),
+    "archive, children": lambda s, p: s.archive.children(parent(p), PAGE, frozenset()),
+    "archive, children counted": lambda s, p: s.archive.count_children(parent(p)),
+    "archive, liked": lambda s, p: s.archive.page(p, PAGE, frozenset(), ArchiveFilter(liked=True)),
     "progress": lambda s, p: anext(s.progress.follow(p, GENERATION, 0), "the end"),
     "taste": lambda s, p: s.mina.runner._tools.taste.history(p, vision_intelligence=True),
+    "likes": lambda s, p: s.taste.liked([GENERATION]),
+    "reasons": lambda s, p: s.taste.reasons([p]),
     "caption": lambda s, p: s.mina.runner._tools.taste.known_caption(p, "scan_product", "s", "c"),
     "steps of generations": lambda s, p: s.generations.steps([GENERATION]),
     "step, by ids": lambda s, p: s.generations.steps_by_id([IDS["mma_step"]]),
@@ -92,9 +109,9 @@ READS: dict[str, Callable[[Studio, str], Awaitable[Any]]] = {
 
 OF = {
     "session": ["session, ", "sessions, "],
-    "generation": ["generation, ", "generations, ", "generations of a session, ", "progress", "taste", "step, by ids"],
+    "generation": ["generation, ", "generations, ", "generations of a session, ", "archive", "progress", "taste", "step, by ids"],
     "mma_step": ["steps of", "step, ", "caption"],
-    "mma_event": ["event, ", "events, ", "taste"],
+    "mma_event": ["event, ", "events, ", "archive, liked", "taste", "likes", "reasons"],
     "credit_transaction": ["transaction, ", "transactions, "],
 }
 """Which reads a row of a kind must vanish from. The steps of a generation are asked for by who sees the generation."""
@@ -147,6 +164,13 @@ EXCUSED = {
     "TAGS_DUE": "background work: a Shopify customer is owed a tag also where their Pass was merged away",
     "MISMATCHES": "the books of all Passes, for admins: money of a Pass that was merged away counts",
     "ANY_BY_ID": "whose books they are, for admins",
+    "SAMPLE": "what was deleted is not drawn; of what was, the ledger and the steps count, whatever became of their marks",
+    "NOW": "the database's clock",
+    "QUEUE": "the queue, for metrics: what was deleted while it waited is still made",
+    "RECENT": "how a vendor fares: what was deleted was made all the same",
+    "MEDIANS": "how long steps take: what was deleted took its time as well",
+    "STANDINGS": "the queue: what was deleted while it waited is still made",
+    "REMOVALS_DUE": "background work: the objects of a deleted account are still to be removed",
 }
 
 
@@ -162,8 +186,10 @@ def statements() -> dict[str, str]:
             elif isinstance(value, Pages):
                 found[f"{module.name}.{name}"] = value._compile(False, False, False).text
     for wanted in (frozenset(), FROM_VARS):
-        for listing in (archive.of_pass, archive.of_session):
+        for listing in (archive.of_session,):
             found[f"{listing.__name__} {len(wanted)}"] = listing(wanted)._compile(True, True, True).text
+    for parts in (filters.PARTS, filters.PARTS - {"pass_id"}):
+        found[f"narrowed by {len(parts)}"] = filters.listing(FROM_VARS, parts)._compile(True, True, True).text
     return found
 
 

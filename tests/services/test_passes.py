@@ -176,7 +176,7 @@ async def test_a_disabled_pass_may_only_look(studio):
     assert caller.pass_id is not None
 
     for refused in (
-        studio.generations.create(caller, BRIEF),
+        studio.orders.create(caller, BRIEF),
         studio.assets.create_upload(caller, "image/png", "p.png", 100),
         studio.assets.confirm(caller, upload.key),
         studio.sessions.start(caller, NewSession()),
@@ -194,7 +194,7 @@ async def test_a_pass_that_was_disabled_while_it_ordered_is_not_charged(studio):
     proven = await studio.person(matcha=5)
     await studio.disable(proven)
     with pytest.raises(AccountDisabled):
-        await studio.generations.create(proven, BRIEF)
+        await studio.orders.create(proven, BRIEF)
     assert await studio.balance(proven) == 5
 
 

@@ -22,9 +22,9 @@ async def a_day(studio: Studio) -> str:
     await studio.knobs(credits_free_grant=5, credits_grant_every_pass=True)
     caller = await studio.seen((await studio.passes.ensure(NOBODY)).owner.id)
     visit = await studio.sessions.start(caller, NewSession())
-    failed = await studio.generations.create(caller, replace(BRIEF, session_id=visit.id))
+    failed = await studio.orders.create(caller, replace(BRIEF, session_id=visit.id))
     await studio.mina.endings.fail(failed.generation.id, GenerationFailed("PROVIDER_ERROR", "Sorry."), lease=None)
-    await studio.generations.create(caller, BRIEF)
+    await studio.orders.create(caller, BRIEF)
     await studio.expire(caller)
     await studio.passes.touch(caller.pass_id)
     await studio.sessions.end(caller, visit.id)
@@ -41,7 +41,7 @@ async def test_times_are_utc_wherever_the_database_thinks_it_is(postgres, seeded
         pass_id = await a_day(studio)
         page = PageRequest(10)
         rows = [
-            *(await studio.generations.of_pass(pass_id, page, FROM_VARS)).rows,
+            *(await studio.archive.page(pass_id, page, FROM_VARS)).rows,
             *(await studio.credits.transactions(pass_id, page)).rows,
             *(await studio.events.of_pass(pass_id, page, None)).rows,
             *(visits := (await studio.sessions.of_pass(pass_id, page)).rows),

@@ -99,8 +99,8 @@ async def test_a_visit_s_meta_is_a_small_object(studio, meta):
 async def test_what_is_made_in_a_visit_is_listed_with_it(studio):
     caller = await studio.person(matcha=3)
     visit, other = [await studio.sessions.start(caller, NewSession()) for _ in range(2)]
-    within = [await studio.generations.create(caller, replace(BRIEF, session_id=given)) for given in (visit.id, visit.session_id)]
-    await studio.generations.create(caller, BRIEF)
+    within = [await studio.orders.create(caller, replace(BRIEF, session_id=given)) for given in (visit.id, visit.session_id)]
+    await studio.orders.create(caller, BRIEF)
     page = await studio.generations.of_session(caller.pass_id, visit.session_id, PageRequest(10), FROM_VARS)
     assert [row.id for row in page.rows] == [order.generation.id for order in reversed(within)]
     assert {row.session_id for row in page.rows} == {visit.session_id}
@@ -112,13 +112,13 @@ async def test_an_order_cannot_name_somebody_else_s_visit(studio):
     owner, stranger = await studio.person(), await studio.person(matcha=1)
     session = await studio.sessions.start(owner, NewSession())
     with pytest.raises(NotFound):
-        await studio.generations.create(stranger, replace(BRIEF, session_id=session.id))
+        await studio.orders.create(stranger, replace(BRIEF, session_id=session.id))
     assert await studio.balance(stranger) == 1
 
 
 async def test_what_does_not_exist_is_told_before_what_cannot_be_paid(studio):
     caller = await studio.person()
     with pytest.raises(NotFound):
-        await studio.generations.create(caller, replace(BRIEF, session_id=str(uuid4())))
+        await studio.orders.create(caller, replace(BRIEF, session_id=str(uuid4())))
     with pytest.raises(InsufficientMatcha):
-        await studio.generations.create(caller, BRIEF)
+        await studio.orders.create(caller, BRIEF)

@@ -108,9 +108,9 @@ async def make_world(api: Api) -> World:
     session = await studio.sessions.start(owner, NewSession(title="Visit", meta={"deep": [1, {"a": "ü"}]}))
     picture = await studio.picture(owner)
     order = replace(BRIEF, session_id=session.id, product_image_url=picture, style="luxury")
-    done = (await studio.generations.create(owner, order)).generation
+    done = (await studio.orders.create(owner, order)).generation
     await studio.mina.runner.run(done.id)
-    failed = (await studio.generations.create(owner, BRIEF)).generation
+    failed = (await studio.orders.create(owner, BRIEF)).generation
     await studio.mina.endings.fail(failed.id, GenerationFailed("MODERATED", "Not this one, sorry."), lease=None)
     map_ = orjson.dumps(FULL).decode()
     full = await studio.row(
@@ -139,6 +139,7 @@ FIELDS = [
     "contentType",
     "width",
     "height",
+    "posterUrl",
     "vars",
     "settings",
     "finalMessage",

@@ -54,7 +54,7 @@ async def test_a_hundred_is_the_most_and_twenty_the_default(world, listing):
 
 async def test_the_default_page_is_the_newest_twenty(api):
     caller = await api.studio.person(matcha=25)
-    made = [(await api.studio.generations.create(caller, BRIEF)).generation.id for _ in range(22)]
+    made = [(await api.studio.orders.create(caller, BRIEF)).generation.id for _ in range(22)]
     found = (await api.data(caller, "{ me { generations { nodes { id } pageInfo { hasNextPage endCursor } } } }"))["me"][
         "generations"
     ]
@@ -132,7 +132,7 @@ async def crowded(api):
     caller = await api.studio.person(matcha=40)
     for n in range(20):
         visit = await api.studio.sessions.start(caller, NewSession(title=f"Visit {n}"))
-        made = (await api.studio.generations.create(caller, replace(BRIEF, brief=f"Cup {n}", session_id=visit.id))).generation
+        made = (await api.studio.orders.create(caller, replace(BRIEF, brief=f"Cup {n}", session_id=visit.id))).generation
         for step in range(3):
             of = {"generation_id": made.generation_id, "parent_id": made.id, "step_no": step, "step_type": "postscan"}
             await api.studio.row("mma_step", f"{made.generation_id}:{step}", caller, status="succeeded", **of)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 from mina_gql.api.graphql import schema
 from mina_gql.domain.passes import Caller
 from tests.api.graphql.graphql_world import World
+from tests.studio import BRIEF
 
 CREATE = """mutation($input: CreateInput!) { create(input: $input) {
     generation { id } pass { id } replayed userErrors { code message field } } }"""
@@ -47,7 +48,7 @@ def known(attribute: Callable[[World], str]) -> Callable[[World], Awaitable[str]
 
 
 NOTHING = str(uuid4())
-PICTURES = "http://127.0.0.1:8000/files/user_uploads/"
+PICTURES = "http://127.0.0.1:8000/assets/user_uploads/"
 BAD_IDS = ("", "generation:", "\x00", "nonsense", "pass:anon:" + NOTHING, "x" * 2_000)
 
 
@@ -105,6 +106,121 @@ def generation_probes(name: str, real: Callable[[World], Awaitable[str]]) -> dic
     }
 
 
+SIGNALS = {
+    "like.input.generationId": "like(input: { generationId: $id })",
+    "dislike.input.generationId": "dislike(input: { generationId: $id })",
+    "recordDownload.generationId": "recordDownload(generationId: $id)",
+    "sendFeedback.generationId": 'sendFeedback(generationId: $id, text: "Nice.")',
+}
+
+
+def signal_probes() -> dict[str, Probe]:
+    asked = "{ event { generation { id } } generation { id liked } pass { id } userErrors { code message field } }"
+    return {
+        f"Mutation.{place}": Probe(
+            query(f"mutation($id: ID!) {{ told: {said} {asked} }}"),
+            known(lambda world: world.done),
+            (f"generation:{NOTHING}", NOTHING, *BAD_IDS),
+            lambda world, answer: answer["data"]["told"]["event"]["generation"]["id"] == world.done,
+        )
+        for place, said in SIGNALS.items()
+    }
+
+
+def order_probe(
+    name: str, change: Callable[[str], dict[str, Any]], real: Callable[[World], Awaitable[str]], fakes: tuple[str, ...]
+) -> Probe:
+    """An order that names something of the owner's, in its input."""
+    kind = f"{name[0].upper()}{name[1:]}Input"
+    document = (
+        f"mutation($input: {kind}!) {{ told: {name}(input: $input) {{ {_answer(name)} userErrors {{ code message field }} }} }}"
+    )
+    return Probe(
+        lambda world, who, given: world.ask(who, document, input=change(given)),
+        real,
+        fakes,
+        lambda world, answer: any(value for name, value in (answer["data"]["told"] or {}).items() if name in MADE),
+    )
+
+
+MADE = ("generation", "motionPrompt")
+"""Where an order answers what it made."""
+
+
+def _answer(name: str) -> str:
+    return "motionPrompt" if name == "suggestMotion" else "generation { id } pass { id } replayed"
+
+
+def ending_probe(name: str, argument: str, real: Callable[[World], Awaitable[str]]) -> Probe:
+    """A mutation that ends, hides or repeats a generation of the owner's."""
+    return Probe(
+        query(
+            f"mutation($id: ID!) {{ told: {name}({argument}: $id) {{ generation {{ id }} pass {{ id }} "
+            "userErrors { code message field } } }"
+        ),
+        real,
+        (f"generation:{NOTHING}", NOTHING, *BAD_IDS),
+        lambda world, answer: answer["data"]["told"]["generation"] is not None,
+    )
+
+
+async def queued(world: World) -> str:
+    """A generation of the owner's that nobody has begun."""
+    return (await world.api.studio.orders.create(world.owner, BRIEF)).generation.id
+
+
+def order_probes() -> dict[str, Probe]:
+    done, session = known(lambda world: world.done), known(lambda world: world.session)
+    picture = known(lambda world: world.picture)
+    generations = (f"generation:{NOTHING}", NOTHING, *BAD_IDS[1:])
+    sessions = (NOTHING, f"session:sess_{NOTHING}", "nonsense", "\x00")
+    pictures = (f"{PICTURES}{'0' * 32}/{'1' * 32}.png", "https://elsewhere.example/a.png", "nonsense")
+
+    def of_done(world_key: str) -> Callable[[str], dict[str, Any]]:
+        return lambda given: {world_key: given, **({"feedback": "Softer."} if world_key == "generationId" else {})}
+
+    probes = {
+        "tweak.input.generationId": order_probe("tweak", of_done("generationId"), done, generations),
+        "animate.input.generationId": order_probe("animate", lambda id_: {"generationId": id_}, done, generations),
+        "animate.input.inputStillUrl": order_probe("animate", lambda url: {"inputStillUrl": url}, picture, pictures),
+        "suggestMotion.input.generationId": order_probe("suggestMotion", lambda id_: {"generationId": id_}, done, generations),
+        "suggestMotion.input.inputStillUrl": order_probe("suggestMotion", lambda url: {"inputStillUrl": url}, picture, pictures),
+        "retry.generationId": ending_probe("retry", "generationId", known(lambda world: world.failed)),
+        "cancel.generationId": ending_probe("cancel", "generationId", queued),
+        "deleteGeneration.id": ending_probe("deleteGeneration", "id", queued),
+    }
+    return (
+        {f"Mutation.{place}": probe for place, probe in probes.items()}
+        | {f"Mutation.{name}.input.sessionId": beside_own(name, "sessionId", session, sessions) for name in ("tweak", "animate")}
+        | {"Mutation.animate.input.endStillUrl": beside_own("animate", "endStillUrl", picture, pictures)}
+    )
+
+
+def beside_own(name: str, field: str, real: Callable[[World], Awaitable[str]], fakes: tuple[str, ...]) -> Probe:
+    """An order for a still of whoever asks, with something of the owner's beside it."""
+    kind = f"{name[0].upper()}{name[1:]}Input"
+    document = (
+        f"mutation($input: {kind}!) {{ told: {name}(input: $input) {{ {_answer(name)} userErrors {{ code message field }} }} }}"
+    )
+
+    async def ask(world: World, who: Caller | None, given: str) -> Any:
+        own = world.done if who is world.owner else await _own_still(world, who)
+        order = {"generationId": own, field: given} | ({"feedback": "Softer."} if name == "tweak" else {})
+        return await world.ask(who, document, input=order)
+
+    return Probe(ask, real, fakes, lambda world, answer: (answer["data"]["told"] or {}).get("generation") is not None)
+
+
+async def _own_still(world: World, who: Caller | None) -> str:
+    """A finished still of somebody's; of nobody's, an id of nothing."""
+    if who is None or who.disabled:
+        return f"generation:{NOTHING}"
+    studio = world.api.studio
+    made = (await studio.orders.create(who, replace(BRIEF, idempotency_key="own"))).generation
+    await studio.mina.runner.run(made.id)
+    return str(made.id)
+
+
 def picture_probe(change: Callable[[str], dict[str, Any]]) -> Probe:
     fakes = (f"{PICTURES}{'0' * 32}/{'1' * 32}.png", "https://elsewhere.example/a.png", "nonsense")
     return Probe(create(lambda url: {"assets": change(url)}), known(lambda world: world.picture), fakes, accepted)
@@ -114,6 +230,8 @@ PROBES: dict[str, Probe] = {
     **node_probes(),
     **generation_probes("global", known(lambda world: world.done)),
     **generation_probes("bare", known(lambda world: world.done.removeprefix("generation:"))),
+    **signal_probes(),
+    **order_probes(),
     "Mutation.endSession.id": Probe(
         query("mutation($id: ID!) { endSession(id: $id) { session { id } userErrors { code message field } } }"),
         known(lambda world: world.session),
@@ -126,11 +244,25 @@ PROBES: dict[str, Probe] = {
         (f"user_uploads/{'0' * 32}/{'1' * 32}.png", *BAD_IDS),
         lambda world, answer: answer["data"]["confirmUpload"]["asset"] is not None,
     ),
+    "Mutation.storeRemote.input.sourceUrl": Probe(
+        query(
+            "mutation($id: String!) { storeRemote(input: { sourceUrl: $id }) { asset { key } userErrors { code message field } } }"
+        ),
+        known(lambda world: world.picture),
+        (f"{PICTURES}{'0' * 32}/{'1' * 32}.png",),
+        lambda world, answer: world.picture.endswith(answer["data"]["storeRemote"]["asset"]["key"]),
+    ),
     "Mutation.create.input.sessionId": Probe(
         create(lambda given: {"sessionId": given}),
         known(lambda world: world.session),
         (NOTHING, f"session:sess_{NOTHING}", "nonsense", "\x00"),
         accepted,
+    ),
+    "the filter of an archive": Probe(
+        query("query($id: ID!) { me { generations(filter: { sessionId: $id }) { nodes { id } totalCount } } }"),
+        known(lambda world: world.session),
+        (NOTHING, f"sess_{NOTHING}", f"session:sess_{NOTHING}", *BAD_IDS),
+        lambda world, answer: world.done in str(answer["data"]["me"]),
     ),
     "the header X-Session-Id": Probe(
         lambda world, who, given: world.ask(who, CREATE, headers={"x_session_id": given}, input={"brief": "A cup."}),
@@ -145,10 +277,18 @@ PROBES: dict[str, Probe] = {
 
 EXCUSED = {
     "Mutation.create.input.idempotencyKey": "the same words of two people are two keys (see the tests of matcha)",
+    "Mutation.tweak.input.idempotencyKey": "as for create",
+    "Mutation.animate.input.idempotencyKey": "as for create",
+    "Mutation.retry.idempotencyKey": "as for create",
     "Mutation.startSession.input.id": "a client may choose its id, so a free one starts a visit; a taken one is NOT_FOUND",
     "Mutation.linkShopify.shopifyCustomerId": "an attribute, not an identity, and only for a verified login; see below",
     "Mutation.adjustCredits.input.passId": "admins only; see below",
     "Mutation.adjustCredits.input.idempotencyKey": "admins only",
+    "Mutation.setPassDisabled.passId": "admins only: test_matrix.py",
+    "Mutation.mergePasses.fromPassId": "admins only: test_matrix.py",
+    "Mutation.mergePasses.intoPassId": "admins only: test_matrix.py",
+    "Mutation.setConfigEnabled.id": "admins only; a version is nobody's",
+    "Mutation.publishConfig.key": "admins only; a key of the configuration",
 }
 
 
@@ -174,7 +314,7 @@ def places() -> set[str]:
 def test_every_place_that_takes_an_id_is_probed():
     probed = {re.split(r" of |, ", name)[0] for name in PROBES}
     excused = EXCUSED.keys() & places()
-    assert places() - excused == probed - {"the header X-Session-Id"}
+    assert places() - excused == probed - {"the header X-Session-Id", "the filter"}
 
 
 @pytest.mark.parametrize("place", PROBES)
@@ -227,7 +367,7 @@ async def test_records_lead_to_nobody_else(world):
         world.owner,
         """{ me {
            generations { nodes {
-             pass { id } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
+             pass { id } parent { pass { id } } children(first: 2) { nodes { pass { id } } } charge { pass { id } } refund { pass { id } } steps { generation { pass { id } } } } }
            events { nodes { pass { id } generation { pass { id } } } }
            creditTransactions { nodes { pass { id } generation { pass { id } } } } } }""",
     )
