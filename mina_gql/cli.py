@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from mina_gql import bootstrap, worker
+from mina_gql.adapters.embedded_postgres import dsn_of_running
 from mina_gql.adapters.supabase_jwt import sign_development_token
 from mina_gql.api.graphql import schema as graphql_schema
 from mina_gql.asgi import Application
@@ -19,8 +20,14 @@ from mina_gql.bootstrap import Mina
 from mina_gql.doctor import examine
 from mina_gql.domain.errors import InvalidInput, ProviderNotConfigured
 from mina_gql.domain.passes import log_name
+from mina_gql.domain.reports import MAX_DAYS, MAX_SAMPLE
 from mina_gql.domain.shopify import ShopAway
+from mina_gql.logs import configure
 from mina_gql.mega import migrations
+from mina_gql.mega.backfill import BackfillStopped, LegacyAway
+from mina_gql.progress_bar import told_progress
+from mina_gql.services.admin import Sampled
+from mina_gql.services.backfill import BackfillReport, NothingToBackfill
 from mina_gql.settings import BadSetting, Settings, load
 
 GRACE_SECONDS = 25
@@ -149,24 +156,33 @@ def token(
 
 
 @app.command()
-def parity() -> None:
-    """Check that every balance is the sum of its ledger; exit status 1 where one is not."""
+def parity(
+    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="How many days to count.")] = 7,
+    sample: Annotated[int, typer.Option(min=0, max=MAX_SAMPLE, help="How many generations to draw by lot and look into.")] = 100,
+) -> None:
+    """Check that every balance is the sum of its ledger, and a sample of generations; exit status 1 where something is wrong."""
     settings = _settings()
 
-    async def check() -> int:
+    async def check() -> tuple[list[str], int, Sampled]:
         async with bootstrap.database_of(settings, own=False) as dsn, bootstrap.assembled(settings, dsn) as mina:
+            counted = await mina.services.admin.by_day(days)
             mismatches = await mina.services.credits.mismatches()
-        for found in mismatches:
-            name = log_name(found.pass_id, bootstrap.secret_key(settings))
-            print(f"{name}: balance {found.balance}, ledger {found.ledger_sum}")
-        return len(mismatches)
+            drawn = await mina.services.admin.sample(sample)
+        for each in mismatches:
+            name = log_name(each.pass_id, bootstrap.secret_key(settings))
+            print(f"{name}: balance {each.balance}, ledger {each.ledger_sum}")
+        return [f"  {row.day}  {row.record_type:<20} {row.rows:>10,}" for row in counted], len(mismatches), drawn
 
     with _explained():
-        wrong = asyncio.run(check())
+        counted, wrong, drawn = asyncio.run(check())
+    print(*drawn.faults, *counted, sep="\n")
     if wrong:
         print(f"{wrong} Passes do not add up. Next: look at their creditTransactions as an admin, and mend with adjustCredits.")
+    if drawn.faults:
+        print(f"Of {drawn.number} generations drawn by lot some are wrong. Next: look at them with admin.generation(id).")
+    if wrong or drawn.faults:
         raise typer.Exit(1)
-    print("Every balance is the sum of its ledger.")
+    print(f"Every balance is the sum of its ledger, and {drawn.number} generations drawn by lot are as they should be.")
 
 
 @app.command("shopify-reconcile")
@@ -192,6 +208,38 @@ def shopify_reconcile(days: Annotated[int, typer.Option(help="How many days back
             _fail(error.message)
         except ShopAway as error:
             _fail(f"The shop does not answer: {error}")
+
+
+@app.command()
+def backfill(
+    source: Annotated[str, typer.Option("--from", help="DSN of the database with the legacy tables; nothing is written there.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+) -> None:
+    """Bring the legacy tables into MEGA. Killed or run again, it goes on; what is there already stays as it is."""
+    settings = _settings()
+
+    async def run() -> BackfillReport:
+        running = settings.embedded and dsn_of_running(settings.home) is not None
+        async with bootstrap.database_of(settings, own=not running) as dsn:
+            service = await bootstrap.backfill(settings, dsn)
+            with told_progress() as tell:
+                return await service.run(source, dry_run=dry_run, tell=tell)
+
+    with _explained():
+        try:
+            report = asyncio.run(run())
+        except LegacyAway as error:
+            _fail(f"--from: {error}")
+        except (NothingToBackfill, BackfillStopped) as error:
+            _fail(str(error))
+    for line in report.lines():
+        print(line)
+    if dry_run:
+        print(f"Dry run: nothing was written, {report.changed:,} legacy rows would be. Next: the same without --dry-run.")
+    else:
+        print(
+            f"{report.changed:,} legacy rows written. Next: `mina parity`, then the same again: it should find nothing to write."
+        )
 
 
 @app.command()
@@ -222,9 +270,11 @@ def _welcome(mina: Mina, *, with_worker: bool) -> None:
 
 def _settings(**overrides: object) -> Settings:
     try:
-        return load(**overrides)
+        settings = load(**overrides)
     except BadSetting as error:
         _fail(str(error))
+    configure(settings)
+    return settings
 
 
 @contextmanager

@@ -5,11 +5,16 @@ from typing import NamedTuple
 import asyncpg
 
 from mina_gql import bootstrap
+from mina_gql.adapters.ai.registry import ModelShelf, ModelVendor, VendorRefused
 from mina_gql.adapters.embedded_postgres import EmbeddedPostgresError
-from mina_gql.adapters.storage_disk import DiskStore
+from mina_gql.domain.config import Role, role_of
+from mina_gql.domain.config_seed import SEED
+from mina_gql.domain.errors import ProviderNotConfigured
 from mina_gql.domain.ports import StorageError
 from mina_gql.mega import migrations
 from mina_gql.settings import BadSetting, Settings
+
+_KEYS = {"openai": "OPENAI_API_KEY", "replicate": "REPLICATE_API_TOKEN"}
 
 
 class Finding(NamedTuple):
@@ -29,9 +34,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = [Finding(True, "settings", f"{mode}; serves at {settings.base_url}")]
     findings.append(await _database(settings))
     findings.append(await _storage(settings))
-    shelf = bootstrap.shelf(settings)
-    findings += [Finding("not configured" not in line, "models", line) for line in shelf.lines()]
-    return findings
+    return [*findings, *await _models(settings)]
 
 
 async def _database(settings: Settings) -> Finding:
@@ -52,10 +55,36 @@ async def _database(settings: Settings) -> Finding:
 
 
 async def _storage(settings: Settings) -> Finding:
-    if not settings.home.exists():
+    if not settings.stores_in_r2 and not settings.home.exists():
         return Finding(True, "storage", f"files will be kept in {settings.home.resolve()}")
-    store = DiskStore(settings.home / "files", settings.base_url, secret=b"signs nothing here")
     try:
-        return Finding(True, "storage", await store.check())
+        async with bootstrap.store_of(settings, secret=b"signs nothing here") as store:
+            return Finding(True, "storage", await store.check())
     except StorageError as error:
         return Finding(False, "storage", str(error))
+
+
+async def _models(settings: Settings) -> list[Finding]:
+    """Who fills each role of the registry as it is delivered, and whether the vendors take their keys."""
+    shelf = bootstrap.shelf(settings)
+    try:
+        registry = SEED["mma.provider.registry"]
+        roles = [_role(shelf, role_of(registry, name)) for name in ("vision", "writer", "still", "video")]
+        return roles + [await _vendor(name, vendor) for name, vendor in shelf.vendors.items()]
+    finally:
+        await shelf.close()
+
+
+def _role(shelf: ModelShelf, role: Role) -> Finding:
+    take = {"vision": shelf.vision, "writer": shelf.writer}.get(role.name, shelf.media)
+    try:
+        return Finding(True, role.name, take(role).name)
+    except ProviderNotConfigured:
+        return Finding(False, role.name, f"not configured: set {_KEYS[role.vendor]}, or MINA_OFFLINE_VENDORS=true to do without")
+
+
+async def _vendor(name: str, vendor: ModelVendor) -> Finding:
+    try:
+        return Finding(True, name, await vendor.check())
+    except VendorRefused as refused:
+        return Finding(False, name, str(refused))

@@ -43,7 +43,19 @@ class Settings(BaseSettings):
     shopify_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     shopify_admin_token: SecretStr | None = None
     shopify_api_url: str = ""
+    r2_endpoint_url: str = ""
+    r2_bucket: str = ""
+    r2_access_key_id: SecretStr | None = None
+    r2_secret_access_key: SecretStr | None = None
+    r2_public_url: str = ""
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
+    replicate_api_token: SecretStr | None = Field(None, validation_alias="REPLICATE_API_TOKEN")
+    replicate_base_url: str = Field("", validation_alias="REPLICATE_BASE_URL")
+    replicate_webhook_secret: SecretStr | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_token: SecretStr | None = None
+    metrics_port: int | None = Field(None, ge=1, le=65535)
 
     @field_validator("trusted_proxies", "allowed_origins", "admin_emails", "shopify_webhook_secrets", mode="before")
     @classmethod
@@ -92,7 +104,44 @@ class Settings(BaseSettings):
             raise ValueError("must be 32 bytes or more; make one with: python -c 'import secrets; print(secrets.token_hex(32))'")
         return value
 
-    @field_validator("public_url", "supabase_url", "shopify_api_url")
+    @field_validator(
+        "r2_access_key_id",
+        "r2_secret_access_key",
+        "openai_api_key",
+        "replicate_api_token",
+        "replicate_webhook_secret",
+        "metrics_token",
+        "metrics_port",
+        mode="before",
+    )
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _unguessable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
+            raise ValueError("must be 16 characters or more, without spaces")
+        return value
+
+    @field_validator("replicate_webhook_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        base64 = r"([A-Za-z0-9+/]{4}){4,}([A-Za-z0-9+/]{2,3})?={0,2}"
+        if value is not None and not re.fullmatch(f"whsec_{base64}", value.get_secret_value()):
+            raise ValueError("must be the account's signing secret, whsec_ and what follows it")
+        return value
+
+    @field_validator(
+        "public_url",
+        "supabase_url",
+        "shopify_api_url",
+        "r2_endpoint_url",
+        "r2_public_url",
+        "openai_base_url",
+        "replicate_base_url",
+    )
     @classmethod
     def _absolute(cls, value: str) -> str:
         parts = _parts(value)
@@ -108,7 +157,25 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         if not self.embedded and self.secret_key is None:
             raise ValueError("MINA_SECRET_KEY must be set (32 bytes or more) when MINA_DATABASE_URL is")
+        missing = [name for name, value in self._r2.items() if not value]
+        if 0 < len(missing) < len(self._r2):
+            raise ValueError(f"{', '.join(missing)} must be set when the other MINA_R2_ settings are")
         return self
+
+    @property
+    def _r2(self) -> dict[str, object]:
+        return {
+            "MINA_R2_ENDPOINT_URL": self.r2_endpoint_url,
+            "MINA_R2_BUCKET": self.r2_bucket,
+            "MINA_R2_ACCESS_KEY_ID": self.r2_access_key_id,
+            "MINA_R2_SECRET_ACCESS_KEY": self.r2_secret_access_key,
+            "MINA_R2_PUBLIC_URL": self.r2_public_url,
+        }
+
+    @property
+    def stores_in_r2(self) -> bool:
+        """Whether files are kept in R2; on disk otherwise."""
+        return bool(self.r2_endpoint_url)
 
     @property
     def embedded(self) -> bool:
@@ -132,6 +199,11 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether the server listens on this machine only."""
         return self.host in LOOPBACK
+
+    @property
+    def private(self) -> bool:
+        """Whether this machine alone reaches the server: it listens here only, and no proxy publishes it under another name."""
+        return self.loopback and _parts(self.base_url).hostname in LOOPBACK
 
 
 def load(**overrides: object) -> Settings:

@@ -4,7 +4,8 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from mina_gql import bootstrap
+from mina_gql import bootstrap, scraping
+from mina_gql.adapters import observability
 from mina_gql.bootstrap import Mina
 from mina_gql.logs import configure
 from mina_gql.settings import Settings
@@ -18,8 +19,10 @@ async def work(settings: Settings, ready: Callable[[Mina], None] | None = None) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with (
+        observability.watching(),
         bootstrap.database_of(settings, own=False) as dsn,
         bootstrap.assembled(settings, dsn) as mina,
+        scraping.listening(mina),
         mina.worker.running(),
     ):
         if ready is not None:

@@ -79,7 +79,7 @@ class PostgresProgress:
                 if self._connection is not None:
                     await self._connection.execute("select pg_notify($1, $2)", CHANNEL, orjson.dumps(said).decode())
         except _AWAY as error:
-            log.warning("announcement lost", error=repr(error))
+            log.warning("announcement lost", error=error)
 
     @asynccontextmanager
     async def watch(self, topic: str) -> AsyncIterator[Wakeup]:
@@ -117,7 +117,7 @@ class PostgresProgress:
                 try:
                     await self._listen()
                 except _AWAY as error:
-                    log.warning("cannot listen, trying again", error=repr(error))
+                    log.warning("cannot listen, trying again", error=error)
                     await asyncio.sleep(RECONNECT_SECONDS)
 
     def _on_lost(self, _: object) -> None:

@@ -5,6 +5,8 @@ from ipaddress import ip_address, ip_network
 
 from starlette.requests import HTTPConnection
 
+from mina_gql.api.admin_cookie import ADMIN_HEADER, AdminCookie
+from mina_gql.domain import observing
 from mina_gql.domain.errors import Unauthenticated
 from mina_gql.domain.passes import Caller, Login, presented_pass_id
 from mina_gql.domain.ports import TokenVerifier
@@ -20,21 +22,29 @@ _NO_TOKEN = {"", "null", "undefined"}
 class Authenticator:
     """Finds out who speaks. `proxies` are the addresses whose X-Forwarded-For is believed."""
 
-    def __init__(self, passes: PassService, tokens: TokenVerifier, proxies: tuple[str, ...]) -> None:
+    def __init__(self, passes: PassService, tokens: TokenVerifier, proxies: tuple[str, ...], admins: AdminCookie) -> None:
         self._passes = passes
         self._tokens = tokens
         self._proxies = proxies
+        self._admins = admins
 
     async def login(self, connection: HTTPConnection, params: Mapping[str, object] | None) -> Login | None:
-        """What the token says, or None where there is none. Raises Unauthenticated: never a silent downgrade to anonymous."""
+        """What the token says, else an admin's session, or None where there is neither.
+
+        Raises Unauthenticated: never a silent downgrade to anonymous.
+        """
         token = bearer_token(_said(connection, params, "authorization") or "")
-        return None if token is None else await self._tokens.verify(token)
+        if token is not None:
+            return await self._tokens.verify(token)
+        return await self._admins.login(connection, _said(connection, params, ADMIN_HEADER))
 
     async def caller(self, connection: HTTPConnection, params: Mapping[str, object] | None) -> tuple[Caller, PassRow | None]:
         """The caller of an operation, and the Pass they prove. `params` (a socket's) stand beside the headers and win."""
         login = await self.login(connection, params)
         presented = presented_pass_id(_said(connection, params, PASS_HEADER))
         owner = await self._passes.prove(presented, login)
+        if owner is not None:
+            observing.note(**{"pass": self._passes.log_name(owner)})
         caller = Caller(
             pass_id=owner.id if owner else None,
             address=client_address(connection, self._proxies),

@@ -8,10 +8,12 @@ from uuid import uuid4
 import orjson
 import structlog
 from graphql import ArgumentNode, GraphQLError, GraphQLSyntaxError, ValueNode
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from mina_gql.domain.errors import NotFound, Refusal, RequestError, Throttled
+from mina_gql.domain import observing
+from mina_gql.domain.errors import InsufficientMatcha, NotFound, Refusal, RequestError, Throttled
 
 CODES = frozenset(
     {
@@ -37,6 +39,8 @@ REFUSAL_STATUS = {
     "NOT_FOUND": 404,
     "INSUFFICIENT_MATCHA": 402,
     "ACCOUNT_DISABLED": 403,
+    "VERIFICATION_REQUIRED": 403,
+    "VIDEO_TWEAK_DISABLED": 403,
     "IDEMPOTENCY_KEY_REUSED": 409,
     "CONFLICT": 409,
     "PROVIDER_NOT_CONFIGURED": 503,
@@ -86,6 +90,7 @@ def graphql_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     What nobody raised on purpose is logged with its traceback and answered with INTERNAL_SERVER_ERROR.
     """
     extensions: dict[str, Any] = {"code": code_of(error), "requestId": request_id}
+    observing.count(observing.GRAPHQL_ERRORS, code=extensions["code"])
     message = error.message
     cause = _purpose(error)
     if cause is not None:
@@ -139,8 +144,25 @@ def http_error(error: Exception, request_id: str) -> Response:
             status, code, message = 500, INTERNAL, SORRY
     if isinstance(error, Throttled):
         headers["Retry-After"] = str(retry_after_seconds(error))
-    body = orjson.dumps({"ok": False, "error": {"code": code, "message": message}})
+    told: dict[str, Any] = {"code": code, "message": message}
+    if isinstance(error, InsufficientMatcha):
+        told |= {"required": error.required, "balance": error.balance, "checkoutUrl": error.checkout_url}
+    body = orjson.dumps({"ok": False, "error": told})
     return Response(body, status, headers, media_type="application/json")
+
+
+async def unmatched(request: Request, error: Exception) -> Response:
+    """The answer to what no route takes: there is nothing at this address, or not by this method."""
+    headers = {**(getattr(error, "headers", None) or {}), "X-Request-Id": request_id_of(request.scope)}
+    wrong_method = getattr(error, "status_code", 404) == 405
+    told = (
+        {"code": "METHOD_NOT_ALLOWED", "message": f"{request.method} is not for this address."}
+        if wrong_method
+        else {"code": "NOT_FOUND", "message": "There is nothing at this address."}
+    )
+    return Response(
+        orjson.dumps({"ok": False, "error": told}), 405 if wrong_method else 404, headers, media_type="application/json"
+    )
 
 
 def retry_after_seconds(error: Throttled) -> int:

@@ -15,7 +15,7 @@ from mina_gql.api.errors import request_id_of
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 METHODS = "GET, POST, PUT, OPTIONS"
-REQUEST_HEADERS = "Authorization, Content-Type, X-Mina-Pass-Id, X-Request-Id, X-Session-Id"
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Mina-Pass-Id, X-Request-Id, X-Session-Id"
 RESPONSE_HEADERS = "Retry-After, X-Mina-Pass-Id, X-Request-Id"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
@@ -25,15 +25,22 @@ WRONG_ORIGIN = (403, "FORBIDDEN", "This Origin may not call this server.")
 
 
 class OriginGuard:
-    """ASGI middleware for HTTP and WebSocket. `public_url` is where clients reach us; `allowed_origins` may call too."""
+    """ASGI middleware for HTTP and WebSocket. `public_url` is where clients reach us; `allowed_origins` may call too.
 
-    def __init__(self, app: ASGIApp, public_url: str, allowed_origins: Iterable[str] = ()) -> None:
+    Paths in `unguarded` ask for a secret that no page has, whatever the Host: who comes by an address knows no name of ours.
+    """
+
+    def __init__(
+        self, app: ASGIApp, public_url: str, allowed_origins: Iterable[str] = (), *, unguarded: frozenset[str] = frozenset()
+    ) -> None:
         self.app = app
+        self.unguarded = unguarded
+        self.public_url = public_url
         self.hosts = LOOPBACK | {host for host in [urlsplit(public_url).hostname] if host}
         self.origins = {origin for each in (public_url, *allowed_origins) if (origin := normal_origin(each))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] in self.unguarded:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -41,7 +48,7 @@ class OriginGuard:
         origin = headers.get("origin")
         if host not in self.hosts:
             await _refuse(scope, receive, send, WRONG_HOST)
-        elif origin is not None and not self._allowed(scope, headers, host):
+        elif origin is not None and not self._allowed(scope, headers):
             await _refuse(scope, receive, send, WRONG_ORIGIN)
         elif scope["type"] == "websocket":
             await self.app(scope, receive, send)
@@ -50,14 +57,9 @@ class OriginGuard:
         else:
             await self.app(scope, receive, _with_cors(send, origin))
 
-    def _allowed(self, scope: Scope, headers: Headers, host: str) -> bool:
-        """Whether the one Origin is ours. On loopback our own name is whichever the browser used."""
-        sent = headers.getlist("origin")
-        origin = normal_origin(sent[0])
-        if len(sent) != 1 or origin is None:
-            return False
-        scheme = HTTP_SCHEMES.get(scope["scheme"], scope["scheme"])
-        return origin in self.origins or (host in LOOPBACK and origin == normal_origin(f"{scheme}://{headers['host']}"))
+    def _allowed(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the one Origin is ours, or one that may call too."""
+        return _origin(headers) in self.origins or is_own_page(scope, self.public_url)
 
 
 def normal_origin(url: str) -> str | None:
@@ -70,6 +72,22 @@ def normal_origin(url: str) -> str | None:
     if parts.hostname is None or port is None or parts.username is not None:
         return None
     return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def is_own_page(scope: Scope, public_url: str) -> bool:
+    """Whether a page of this very server asks, by its Origin. On loopback our own name is whichever the browser used."""
+    headers = Headers(scope=scope)
+    origin, host = _origin(headers), _host(headers)
+    if origin is None:
+        return False
+    scheme = HTTP_SCHEMES.get(scope["scheme"], scope["scheme"])
+    return origin == normal_origin(public_url) or (host in LOOPBACK and origin == normal_origin(f"{scheme}://{headers['host']}"))
+
+
+def _origin(headers: Headers) -> str | None:
+    """The one Origin, or None."""
+    sent = headers.getlist("origin")
+    return normal_origin(sent[0]) if len(sent) == 1 else None
 
 
 def _host(headers: Headers) -> str:

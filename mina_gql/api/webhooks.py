@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mina_gql.api.errors import http_error, request_id_of
+from mina_gql.domain import observing
 from mina_gql.domain.errors import Forbidden, LimitExceeded, RequestError, Unauthenticated
 from mina_gql.domain.shopify import TOPICS, ShopifyPayloadError
 from mina_gql.mega.database import DatabaseAway
@@ -44,7 +45,7 @@ class Orders(Protocol):
 
 
 class BodyTooLarge(LimitExceeded):
-    """More bytes than any order has."""
+    """More bytes than any webhook needs."""
 
     http_status = 413
 
@@ -60,7 +61,7 @@ class BodyTooSlow(RequestError):
 
 
 class Unavailable(RequestError):
-    """It cannot be booked now; Shopify sends it again."""
+    """It cannot be taken now; the sender sends it again."""
 
     code = "UNAVAILABLE"
     http_status = 503
@@ -83,7 +84,7 @@ class ShopifyReceiver:
         """Check and book one delivery; None for a payload that cannot be read. Raises RequestError."""
         if not self.secrets or not all(self.secrets) or not self.shop:
             raise Unavailable("The shop's webhooks are not set up on this server.")
-        body = await self._body(request)
+        body = await body_of(request, self.body_seconds)
         if not self._is_signed(body, request.headers.get("x-shopify-hmac-sha256", "")):
             raise Unauthenticated("The signature does not fit the body.")
         if request.headers.get("x-shopify-shop-domain", "").lower() != self.shop.lower():
@@ -101,21 +102,6 @@ class ShopifyReceiver:
             log.warning("shopify: not booked, to be sent again", topic=topic, reason=type(error).__name__)
             raise Unavailable("This cannot be booked now. Send it again.") from error
 
-    async def _body(self, request: Request) -> bytes:
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and (len(announced) > 7 or int(announced) > MAX_BODY_BYTES):
-            raise BodyTooLarge
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.body_seconds):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > MAX_BODY_BYTES:
-                        raise BodyTooLarge
-        except TimeoutError:
-            raise BodyTooSlow("The body did not come in time.") from None
-        return bytes(body)
-
     def _is_signed(self, body: bytes, signature: str) -> bool:
         """Whether one of the secrets made the signature. Every secret is tried, each in constant time."""
         given = signature.encode("latin-1", "replace")
@@ -123,16 +109,36 @@ class ShopifyReceiver:
         return sum(hmac.compare_digest(each, given) for each in made) > 0
 
 
+async def body_of(request: Request, seconds: float) -> bytes:
+    """A webhook's whole body. Raises BodyTooLarge, BodyTooSlow and ClientDisconnect."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 7 or int(announced) > MAX_BODY_BYTES):
+        raise BodyTooLarge
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise BodyTooLarge
+    except TimeoutError:
+        raise BodyTooSlow("The body did not come in time.") from None
+    return bytes(body)
+
+
 def routes(receiver: ShopifyReceiver) -> list[Route]:
     """The route that Shopify calls."""
 
     async def shopify_order(request: Request) -> Response:
+        topic = request.headers.get("x-shopify-topic", "")
         try:
             booked = await receiver.receive(request)
         except RequestError as error:
+            observing.webhook("shopify", topic if topic in TOPICS else "other", error.code.lower())
             return http_error(error, request_id_of(request.scope))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it, and nothing was booked
+        observing.webhook("shopify", topic, "unreadable" if booked is None else "booked")
         answer: dict[str, Any] = {"ok": True, "read": booked is not None}
         if booked is not None:
             answer |= {"credited": booked.credited, "clawedBack": booked.clawed_back}

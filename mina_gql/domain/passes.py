@@ -32,6 +32,7 @@ class Login:
     """What a verified token says of its bearer (DESIGN section 4). `email` is verified exactly when `email_verified` is true.
 
     `method` is google, apple or email: how the e-mail was verified, None when it was not. `expires_at` is seconds since 1970.
+    `session` is the admin's session that stands in for the token, where one does.
     """
 
     user_id: str
@@ -42,6 +43,7 @@ class Login:
     method: str | None
     admin: bool
     expires_at: float
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ passed through undecoded (`orjson.Fragment`), times as PostgreSQL's own text (`T
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NewType, Self, cast
+from typing import Any, NamedTuple, NewType, Self, cast
 
 import asyncpg
 import orjson
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapper
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from mina_gql.mega.models import AdminRow, LedgerRow
@@ -28,6 +29,8 @@ Transaction = AsyncSession
 
 _SESSION = {"timezone": "UTC", "application_name": "mina"}
 CHECK_SECONDS = 2.0
+MORE_WRITERS = 5
+"""Connections that the engine may open beside those of its pool, for a moment."""
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
 
 
@@ -44,6 +47,14 @@ _UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that was lost in the middle of something
 )
+
+
+class Connections(NamedTuple):
+    """Connections of a pool: those in use, or how many it may have."""
+
+    pool: str
+    state: str
+    number: int
 
 
 class Query:
@@ -91,7 +102,7 @@ class Database:
             "postgresql+asyncpg://",
             async_creator=self._connect,  # asyncpg reads the DSN itself, so it may say all that libpq's may
             pool_size=writers,
-            max_overflow=5,
+            max_overflow=MORE_WRITERS,
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text ends in a log, where no Pass ID, e-mail or brief may stand
@@ -148,6 +159,17 @@ class Database:
                 return bool(await self.pool.fetchval("select true", timeout=CHECK_SECONDS))
         except (DatabaseAway, TimeoutError, asyncpg.PostgresError):  # the last: dropped, closed to us, full
             return False
+
+    def connections(self) -> list[Connections]:
+        """How many this process has, of each kind."""
+        readers, writers = self.pool, cast("QueuePool", self._engine.pool)
+        read, written = readers.get_size() - readers.get_idle_size(), writers.checkedout()
+        return [
+            Connections("readers", "in_use", read),
+            Connections("readers", "limit", readers.get_max_size()),
+            Connections("writers", "in_use", written),
+            Connections("writers", "limit", writers.size() + MORE_WRITERS),
+        ]
 
     @property
     def pool(self) -> asyncpg.Pool:

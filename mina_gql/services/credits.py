@@ -12,6 +12,7 @@ from mina_gql.domain import credits
 from mina_gql.domain.credits import BillableAction, Entry
 from mina_gql.domain.errors import AccountDisabled, IdempotencyKeyReused, InsufficientMatcha, InvalidInput, NotFound
 from mina_gql.domain.passes import PassState, row_name
+from mina_gql.domain.pipeline import plain_text
 from mina_gql.domain.ports import ProgressBus
 from mina_gql.mega import admin, customers, parity
 from mina_gql.mega.admin import Actor
@@ -108,7 +109,10 @@ class CreditService:
 
         Never takes more than there is: the shortfall is recorded. Raises InvalidInput, NotFound and IdempotencyKeyReused.
         """
+        reason = plain_text(reason)
         _check_adjustment(delta, reason, key)
+        if not await self._database.fetch(customers.PASS_BY_ID, pass_id=pass_id):  # a read takes any text for an id
+            raise NotFound("There is no such Pass.", ["input", "passId"])
         runtime = await self._config.runtime()
         async with self._database.begin() as session:
             await admin.one_adjustment_at_a_time(session, key)

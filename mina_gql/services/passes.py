@@ -84,6 +84,10 @@ class PassService:
         """The tags in the keys of this Pass's objects: its own, and those of every Pass that was merged into it."""
         return frozenset({passes.owner_tag(owner.id, self._secret), *(decode(owner.owner_tags) or [])})
 
+    def log_name(self, owner: PassRow) -> str:
+        """What log lines and traces say instead of its id."""
+        return passes.log_name(owner.id, self._secret)
+
     async def find(self, pass_id: str) -> PassRow | None:
         """A Pass by its id, or None; soft-deleted ones are None."""
         record = await self._database.fetch_one(customers.PASS_BY_ID, pass_id=pass_id)

@@ -106,7 +106,7 @@ class PublishedKeys:
             async with asyncio.timeout(FETCH_SECONDS):
                 keys = signing_keys(await _download(self._url))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            log.warning("sign-in keys not fetched", error=repr(error))
+            log.warning("sign-in keys not fetched", error=error)
             self._failed = True
         else:
             self._keys, self._fetched_at, self._failed = keys, self._now(), False

@@ -14,6 +14,7 @@ from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.domain.pipeline import generation_mg_id
 from mina_gql.mega.customers import PassRow
 from mina_gql.mega.generations.ledger import LedgerEntryRow
+from mina_gql.services.credits import Quote as QuoteRow
 from mina_gql.services.passes import required
 
 
@@ -74,6 +75,10 @@ class Quote:
     balance: int
     affordable: bool
     short_by: int
+
+    @strawberry.field(description="Typical seconds from accept to done, learned from recent runs.")
+    async def estimated_seconds(root: Parent[QuoteRow], info: Info) -> int:
+        return await info.context.services.estimates.typical(root.action)
 
 
 @strawberry.type

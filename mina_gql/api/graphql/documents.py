@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
@@ -48,11 +49,15 @@ class Operation:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Document:
-    """A document that may be executed. The same text gives the same object, so plans can be kept by its nodes."""
+    """A document that may be executed. The same text gives the same object, so plans can be kept by its nodes.
+
+    `introspects`: it asks about the schema, so whether it is answered depends on who asks.
+    """
 
     ast: DocumentNode
     operations: Mapping[str | None, Operation]
     tokens: int
+    introspects: bool
 
     def operation(self, name: str | None) -> Operation:
         """The operation of that name, or the only one. Raises RequestRefused."""
@@ -85,23 +90,26 @@ class Documents:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def prepare(self, query: str) -> Document:
-        """The document behind a text. Raises RequestRefused with what is wrong, each error with its code."""
+    def prepare(self, query: str, *, hints: bool = True) -> Document:
+        """The document behind a text. Raises RequestRefused with what is wrong, each error with its code.
+
+        `hints`: errors may say which names of the schema were meant.
+        """
         document = self._kept.get(query)
         if document is not None:
             self._kept.move_to_end(query)
             return document
-        document = self._read(query)
+        document = self._read(query, hints=hints)
         self._keep(query, document)
         return document
 
-    def _read(self, query: str) -> Document:
+    def _read(self, query: str, *, hints: bool) -> Document:
         ast, tokens = _parse(query, self._limits)
         try:
             prices = price(self._schema, ast, self._limits)
         except LimitExceeded as error:
             raise _limit(error.message) from None
-        errors = validate(self._schema, ast, RULES, max_errors=MAX_SHOWN_ERRORS)
+        errors = validate(self._schema, ast, RULES, max_errors=MAX_SHOWN_ERRORS, hide_suggestions=not hints)
         if errors:
             raise RequestRefused([with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in errors])
         operations = {
@@ -112,13 +120,25 @@ class Documents:
         }
         if not operations:
             raise RequestRefused([coded("GRAPHQL_VALIDATION_FAILED", "The document has fragments but no operation.")])
-        return Document(ast, operations, tokens)
+        return Document(ast, operations, tokens, _introspects(ast))
 
     def _keep(self, query: str, document: Document) -> None:
         self._kept[query] = document
         self._tokens += _room(query, document)
         while len(self._kept) > self._max_documents or self._tokens > self._max_tokens:
             self._tokens -= _room(*self._kept.popitem(last=False))
+
+
+def _introspects(document: DocumentNode) -> bool:
+    """Whether a document asks for `__schema` or `__type`, anywhere in it. `__typename` tells nothing of the schema."""
+    waiting: list[object] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, FieldNode) and node.name.value in {"__schema", "__type"}:
+            return True
+        inner = getattr(node, "selection_set", None)
+        waiting += inner.selections if inner else ()
+    return False
 
 
 def _room(query: str, document: Document) -> int:

@@ -12,8 +12,10 @@ from strawberry.execution import optimized_is_awaitable
 
 from mina_gql.api.errors import as_graphql, coded, with_code
 from mina_gql.api.graphql.documents import Document, Documents, Operation, RequestRefused
+from mina_gql.api.graphql.encoding import GraphQLRequest
 from mina_gql.api.graphql.executor import PlainExecutor, plain_fields
 from mina_gql.api.graphql.limits import Limits, check_cost
+from mina_gql.domain import observing
 from mina_gql.domain.errors import LimitExceeded, TimedOut
 
 T = TypeVar("T")
@@ -46,19 +48,59 @@ class ContextFactory(Protocol):
         ...
 
 
-class Engine:
-    """Prepares and runs operations of one schema. `timeout` is seconds for a request, and for each event of a stream."""
+class SeesSchema(Protocol):
+    """Whether somebody may see the schema."""
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits | None = None, timeout: float = 30.0) -> None:
+    async def __call__(self, connection: HTTPConnection, params: Mapping[str, object] | None) -> bool:
+        """`params` as for `ContextFactory`. Raises RequestError."""
+        ...
+
+
+class Engine:
+    """Prepares and runs operations of one schema. `timeout` is seconds for a request, and for each event of a stream.
+
+    `sees_schema` says to whom the schema is shown, by introspection and by hints in errors; None: to everybody.
+    """
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits | None = None,
+        timeout: float = 30.0,
+        sees_schema: SeesSchema | None = None,
+    ) -> None:
         self.schema = schema._schema  # noqa: SLF001 -- Strawberry has no public name for the graphql-core schema
         self.limits = limits or Limits()
         self.timeout = timeout
         self.documents = Documents(self.schema, self.limits)
         self._plain = plain_fields(self.schema)
+        self._sees_schema = sees_schema
 
-    def prepare(self, query: str, operation_name: str | None, variables: Variables | None) -> tuple[Document, Operation]:
-        """The document and its operation, within every limit. Raises RequestRefused."""
-        document = self.documents.prepare(query)
+    async def admit(
+        self, request: GraphQLRequest, connection: HTTPConnection, params: Mapping[str, object] | None
+    ) -> tuple[Document, Operation]:
+        """What `prepare` gives, with the schema shown to those alone who may see it.
+
+        Raises RequestError, RequestRefused.
+        """
+        asked = (request.query, request.operation_name, request.variables)
+        if self._sees_schema is None:
+            return self.prepare(*asked)
+        try:
+            document, operation = self.prepare(*asked, hints=False)
+        except RequestRefused:
+            if await self._sees_schema(connection, params):
+                return self.prepare(*asked)  # which refuses it again, and says more
+            raise
+        if document.introspects and not await self._sees_schema(connection, params):
+            raise RequestRefused([coded("GRAPHQL_VALIDATION_FAILED", "The schema is shown to admins only.")])
+        return document, operation
+
+    def prepare(
+        self, query: str, operation_name: str | None, variables: Variables | None, *, hints: bool = True
+    ) -> tuple[Document, Operation]:
+        """The document and its operation, within every limit. `hints`: errors may name what was meant. Raises RequestRefused."""
+        document = self.documents.prepare(query, hints=hints)
         operation = document.operation(operation_name)
         try:
             check_cost(operation.price, variables or {}, self.limits)
@@ -89,22 +131,23 @@ class Engine:
 
     async def _events(self, executor: Executor[Any], source: AsyncIterable[object]) -> AsyncGenerator[ExecutionResult, None]:
         events = aiter(source)
-        try:
-            while True:
-                try:
-                    event = await anext(events)
-                except StopAsyncIteration:
-                    return
-                except Exception as error:  # noqa: BLE001 -- ends the stream, and is logged where it is printed
-                    yield ExecutionResult(None, [as_graphql(error)])
-                    return
-                result = await self._event(executor, event)
-                yield result
-                if result.errors:
-                    return
-        finally:
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
+        with observing.held(observing.OPEN, what="subscription"):
+            try:
+                while True:
+                    try:
+                        event = await anext(events)
+                    except StopAsyncIteration:
+                        return
+                    except Exception as error:  # noqa: BLE001 -- ends the stream, and is logged where it is printed
+                        yield ExecutionResult(None, [as_graphql(error)])
+                        return
+                    result = await self._event(executor, event)
+                    yield result
+                    if result.errors:
+                        return
+            finally:
+                if isinstance(events, AsyncGenerator):
+                    await events.aclose()
 
     async def _event(self, executor: Executor[Any], event: object) -> ExecutionResult:
         each = executor.build_per_event_executor(event)
@@ -127,6 +170,7 @@ class Engine:
             operation_name=operation_name,
             is_awaitable=is_awaitable,
             plain=self._plain,
+            hide_suggestions=self._sees_schema is not None,
         )
         if isinstance(executor, list):
             raise RequestRefused([with_code(error, "BAD_USER_INPUT") for error in executor])

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from mina_gql.domain.assets import RemoteKind
 from mina_gql.domain.credits import BillableAction
 from mina_gql.domain.passes import PassState
 from mina_gql.domain.pipeline import EventType, FailureCode, GenerationKind, GenerationStatus, StepStatus
@@ -14,7 +15,17 @@ for enum, name, description in (
     (StepStatus, "StepStatus", "How a step of the pipeline stands."),
     (FailureCode, "FailureCode", "Why a generation ended in ERROR."),
     (EventType, "MmaEventType", "What a person did."),
+    (RemoteKind, "RemoteKind", "What a picture from elsewhere is kept as."),
 ):
     strawberry.enum(enum, name=name, description=description)
 
-__all__ = ["BillableAction", "EventType", "FailureCode", "GenerationKind", "GenerationStatus", "PassState", "StepStatus"]
+__all__ = [
+    "BillableAction",
+    "EventType",
+    "FailureCode",
+    "GenerationKind",
+    "GenerationStatus",
+    "PassState",
+    "RemoteKind",
+    "StepStatus",
+]

@@ -8,12 +8,14 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from mina_gql.api.access import ran
 from mina_gql.api.errors import as_graphql, coded, graphql_error, request_id_of, retry_after_seconds, status_of
 from mina_gql.api.graphql.documents import Operation, RequestRefused
 from mina_gql.api.graphql.encoding import GraphQLRequest, Malformed, decode, encode, read_request, result_map
 from mina_gql.api.graphql.engine import Context, ContextFactory, Engine
 from mina_gql.api.graphql.media import EVENT_STREAM, GRAPHQL_JSON, JSON, accepted, is_json
 from mina_gql.api.graphql.sse import EventStreams
+from mina_gql.domain import observing
 from mina_gql.domain.errors import MinaError, RequestError, Throttled
 
 
@@ -61,9 +63,11 @@ class GraphQLHTTP:
     async def _handle(self, exchange: "Exchange", headers: Headers) -> None:
         _check_headers(exchange, headers)
         request = await self._read(exchange)
-        document, operation = self.engine.prepare(request.query, request.operation_name, request.variables)
+        connection = HTTPConnection(exchange.scope)
+        document, operation = await self.engine.admit(request, connection, None)
+        ran(exchange.scope, operation)
         media = _media(exchange, operation)
-        context = await self.make_context(HTTPConnection(exchange.scope), None, exchange.request_id)
+        context = await self.make_context(connection, None, exchange.request_id)
         if operation.kind is OperationType.SUBSCRIPTION:
             results = await self.engine.subscribe(document, request.variables, request.operation_name, context)
             await self._stream(exchange, context, results)
@@ -80,7 +84,9 @@ class GraphQLHTTP:
         exchange.started = True
         expires_at = getattr(context, "expires_at", None)  # a stream lives as long as the token it was asked for with
         expires_in = None if expires_at is None else max(0.0, expires_at - time.time())
-        await self.streams.serve(exchange.receive, exchange.send, headers, results, exchange.request_id, expires_in)
+        revoked = getattr(context, "revoked", None)
+        with observing.held(observing.OPEN, what="stream"):
+            await self.streams.serve(exchange.receive, exchange.send, headers, results, exchange.request_id, expires_in, revoked)
 
     async def _read(self, exchange: "Exchange") -> GraphQLRequest:
         body = await _body(exchange, self.engine.limits.body_bytes)

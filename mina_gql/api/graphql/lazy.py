@@ -7,6 +7,8 @@ import strawberry
 if TYPE_CHECKING:
     from mina_gql.api.graphql.generations import Generation
     from mina_gql.api.graphql.passes import Pass
+    from mina_gql.api.graphql.taste import Preferences
 
 LazyGeneration = Annotated["Generation", strawberry.lazy("mina_gql.api.graphql.generations")]
 LazyPass = Annotated["Pass", strawberry.lazy("mina_gql.api.graphql.passes")]
+LazyPreferences = Annotated["Preferences", strawberry.lazy("mina_gql.api.graphql.taste")]

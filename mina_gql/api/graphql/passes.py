@@ -1,21 +1,25 @@
 """Passes: who the caller is, and everything that is theirs."""
 
+from typing import Annotated
+
 import strawberry
 from strawberry import Parent
 
+from mina_gql.api.graphql.archive import GenerationFilter
 from mina_gql.api.graphql.connections import After, Before, Connection, First, Last, connection, page_request
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.credits import Credits, CreditTransaction, Topup, credits_of
 from mina_gql.api.graphql.enums import EventType, PassState
 from mina_gql.api.graphql.events import MmaEvent
 from mina_gql.api.graphql.generations import Generation
+from mina_gql.api.graphql.lazy import LazyPreferences
 from mina_gql.api.graphql.nodes import Node, node_type, shown
 from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.customers import PassRow
-from mina_gql.mega.database import decode
+from mina_gql.services.taste import preferences_of
 
 
 @strawberry.type
@@ -28,24 +32,6 @@ class Verification:
     apple: bool
     method: str | None
     at: DateTime | None
-
-
-@strawberry.type
-class TagWeight:
-    """How much a tag is liked; below 0: disliked."""
-
-    tag: str
-    weight: float
-
-
-@strawberry.type
-class Preferences:
-    """Learned taste: hard blocks and tag weights, rebuilt from events alone."""
-
-    hard_blocks: list[str]
-    tag_weights: list[TagWeight]
-    updated_at: DateTime | None
-    source: str | None
 
 
 @strawberry.type(
@@ -63,6 +49,7 @@ class Pass(Node):
     timezone: str | None
     marketing_opt_in: bool
     product_updates_opt_in: bool
+    disabled: bool = strawberry.field(description="Switched off by an admin: it may look and do nothing more.")
     last_active: DateTime | None
     created_at: DateTime
 
@@ -95,27 +82,27 @@ class Pass(Node):
         )
 
     @strawberry.field
-    def preferences(root: Parent[PassRow]) -> Preferences:
+    def preferences(root: Parent[PassRow]) -> LazyPreferences:
         """Learned taste."""
-        snapshot = decode(root.preferences)
-        return Preferences(
-            hard_blocks=snapshot.get("hard_blocks", []),
-            tag_weights=[TagWeight(tag=tag, weight=weight) for tag, weight in snapshot.get("tag_weights", {}).items()],
-            updated_at=shown(root.preferences_updated_at),
-            source=snapshot.get("source"),
-        )
+        return shown(preferences_of(root))
 
     @strawberry.field
     async def generations(
-        root: Parent[PassRow], info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        root: Parent[PassRow],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        narrowed: Annotated[GenerationFilter | None, strawberry.argument(name="filter")] = None,
     ) -> Connection[Generation]:
         """The archive, newest first."""
-        row, generations = root, info.context.services.generations
-        asked = asked_of_nodes(info)
-        page = await generations.of_pass(row.id, page_request(first, after, last, before), columns(asked))
+        row, services = root, info.context.services
+        asked, narrowing = asked_of_nodes(info), (narrowed or GenerationFilter()).asked()
+        page = await services.archive.page(row.id, page_request(first, after, last, before), columns(asked), narrowing)
         if "steps" in asked:
-            info.context.steps_ahead |= await generations.steps([node.generation_id for node in page.rows])
-        return connection(page, lambda: generations.count_of_pass(row.id))
+            info.context.steps_ahead |= await services.generations.steps([node.generation_id for node in page.rows])
+        return connection(page, lambda: services.archive.count(row.id, narrowing))
 
     @strawberry.field
     async def credit_transactions(

@@ -14,6 +14,7 @@ from mina_gql.api.graphql.scalars import DateTime
 from mina_gql.api.graphql.variables import UserMessage, user_message
 from mina_gql.domain.errors import InvalidInput, NoSuchThing
 from mina_gql.domain.pipeline import bare_id, generation_mg_id
+from mina_gql.mega.database import DatabaseAway
 from mina_gql.services.passes import required
 from mina_gql.services.progress import Event, Message
 
@@ -44,6 +45,15 @@ class StatusChanged(GenerationEvent):
     """The generation went on."""
 
     status: GenerationStatus
+
+    @strawberry.field
+    async def eta_seconds(self, info: Info) -> int | None:
+        """Seconds still to go, as of now; null when it has ended meanwhile."""
+        try:
+            found = await info.context.loaders.estimates.load(self.generation_id)
+        except DatabaseAway:  # an estimate is no reason to break a stream
+            return None
+        return None if found is None else found.eta_seconds
 
 
 @strawberry.type

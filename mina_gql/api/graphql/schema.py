@@ -1,25 +1,29 @@
 """The schema: the nouns put together. `mina schema` prints it; `schema.graphql` keeps it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import strawberry
 from graphql import GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
 
-from mina_gql.api.graphql.admin import AdminMutations, AdminQueries
+from mina_gql.api.graphql.accounts import AccountMutations
+from mina_gql.api.graphql.admin import ActMutations, AdminQueries, ConfigMutations
 from mina_gql.api.graphql.assets import AssetMutations
 from mina_gql.api.graphql.checkout import CheckoutMutations
 from mina_gql.api.graphql.context import Context, Info
 from mina_gql.api.graphql.credits import CreditQueries, CreditSubscriptions
-from mina_gql.api.graphql.generations import GenerationMutations, GenerationQueries
+from mina_gql.api.graphql.generations import GenerationQueries
 from mina_gql.api.graphql.nodes import Node, shown
+from mina_gql.api.graphql.orders import OrderMutations
 from mina_gql.api.graphql.passes import PassMutations, PassQueries
+from mina_gql.api.graphql.profiles import ProfileMutations
 from mina_gql.api.graphql.progress import EVENT_TYPES, ProgressSubscriptions
 from mina_gql.api.graphql.scalars import SCALARS
 from mina_gql.api.graphql.sessions import SessionMutations
 from mina_gql.api.graphql.studio import StudioQueries
+from mina_gql.api.graphql.taste import TasteMutations
 from mina_gql.api.graphql.user_errors import InsufficientMatcha, InvalidInput
 from mina_gql.domain.errors import LimitExceeded
 
@@ -43,7 +47,18 @@ class Query(PassQueries, GenerationQueries, CreditQueries, StudioQueries, AdminQ
 
 
 @strawberry.type
-class Mutation(PassMutations, SessionMutations, AssetMutations, GenerationMutations, CheckoutMutations, AdminMutations):
+class Mutation(
+    PassMutations,
+    ProfileMutations,
+    AccountMutations,
+    SessionMutations,
+    AssetMutations,
+    OrderMutations,
+    TasteMutations,
+    CheckoutMutations,
+    ActMutations,
+    ConfigMutations,
+):
     """What can be done."""
 
 
@@ -69,22 +84,25 @@ def build() -> strawberry.Schema:
 
 
 async def _node(context: Context, id_: str) -> Node | None:
-    """A record by its global id, where it is the caller's own. The id's prefix names the table to look in."""
-    owner = context.owner
-    if owner is None:
-        return None
-    if id_ == owner.id:
+    """A record by its global id: the caller's own, or anybody's for an admin. The id's prefix names the table to look in."""
+    owner, loaders = context.owner, context.loaders
+    login = context.caller.login
+    admin = login is not None and login.admin
+    if owner is not None and id_ == owner.id:
         return shown(owner)
-    loaders = context.loaders
-    find: Mapping[str, Callable[[str], Awaitable[Any]]] = {
+    if owner is None and not admin:
+        return None
+    find: dict[str, Callable[[str], Awaitable[Any]]] = {
         "generation": loaders.generations.load,
         "session": loaders.sessions.load,
         "mma_step": loaders.steps_by_id.load,
         "mma_event": loaders.events.load,
         "credit_transaction": loaders.transactions.load,
     }
+    if admin:
+        find |= {"admin_audit": loaders.audits.load, "app_config": loaders.configs.load}
     kind, _, rest = id_.partition(":")
     if not rest or kind not in find:
-        return None
+        return shown(await loaders.passes.load(id_)) if admin else None
     row = await find[kind](id_)
-    return row if row is not None and row.pass_id == owner.id else None
+    return row if row is not None and (admin or (owner is not None and row.pass_id == owner.id)) else None

@@ -4,7 +4,7 @@ Every send waits for the client's socket, so a slow reader slows its own source 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from graphql import ExecutionResult
@@ -33,13 +33,19 @@ class EventStreams:
         results: AsyncGenerator[ExecutionResult, None],
         request_id: str,
         expires_in: float | None = None,
+        revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Send all results, until they, the client or `expires_in` seconds are at an end; `results` is closed then."""
+        """Send all results, until they, the client or `expires_in` seconds are at an end, or `revoked` returns.
+
+        `results` is closed then.
+        """
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         writing = asyncio.create_task(_write(send, results, request_id))
-        others: list[asyncio.Task[None]] = [asyncio.create_task(self._beat(send)), asyncio.create_task(_gone(receive))]
+        others = [asyncio.create_task(self._beat(send)), asyncio.create_task(_gone(receive))]
         if expires_in is not None:
             others.append(asyncio.create_task(asyncio.sleep(expires_in)))
+        if revoked is not None:
+            others.append(asyncio.create_task(_when(revoked)))
         self._open.add(writing)
         try:
             await asyncio.wait({writing, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,6 +85,10 @@ async def _frame(send: Send, body: bytes) -> None:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _when(revoked: Callable[[], Awaitable[None]]) -> None:
+    await revoked()
 
 
 def _event(value: object) -> bytes:

@@ -5,7 +5,7 @@ Operations send straight to the socket and wait for it, so a slow reader slows i
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from graphql import GraphQLError, OperationType
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from mina_gql.api.access import Asked, told
 from mina_gql.api.errors import as_graphql, coded, graphql_error, new_request_id
 from mina_gql.api.graphql.documents import RequestRefused
 from mina_gql.api.graphql.encoding import GraphQLRequest, Malformed, decode, encode, read_request, result_map
@@ -28,9 +29,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A socket that was let in. `expires_at` is the Unix time at which its token ends, None for never."""
+    """A socket that was let in. `expires_at` is the Unix time at which its token ends, None for never.
+
+    `revoked` returns when that is to be sooner; None where it cannot be.
+    """
 
     expires_at: float | None = None
+    revoked: Callable[[], Awaitable[None]] | None = None
 
 
 class Authorise(Protocol):
@@ -195,6 +200,8 @@ class Socket:
             raise Closing(4403, error.message) from None
         self.acknowledged = True
         await self.send({"type": "connection_ack"})
+        if session.revoked is not None:
+            self._start(self._end_when(session.revoked))
         if session.expires_at is not None:
             left = session.expires_at - time.time()
             clock.reschedule(asyncio.get_running_loop().time() + left)
@@ -214,32 +221,44 @@ class Socket:
             full = coded("LIMIT_EXCEEDED", f"A socket carries {limit} operations at once: complete one first.")
             await self.send(_error(name, [full], new_request_id()))
             return
-        task = asyncio.create_task(self._operate(name, request))
+        self.operations[name] = self._start(self._operate(name, request))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that ends with the socket."""
+        task = asyncio.create_task(work)
         task.add_done_callback(self._tasks.discard)
         self._tasks.add(task)
-        self.operations[name] = task
+        return task
+
+    async def _end_when(self, revoked: Callable[[], Awaitable[None]]) -> None:
+        await revoked()
+        await self.close(4403, "The session has ended")
 
     async def _operate(self, name: str, request: GraphQLRequest) -> None:
         """Run one operation and send what comes of it."""
-        request_id = new_request_id()
-        try:
-            last = await self._results(name, request, request_id)
-        except Unauthenticated as error:
-            await self.close(4403, error.message)
-            return
-        except RequestRefused as error:
-            last = _error(name, error.errors, request_id)
-        except Exception as error:  # noqa: BLE001 -- told to the client, and logged in `graphql_error`
-            last = _error(name, [as_graphql(error)], request_id)
+        request_id, asked = new_request_id(), Asked("WS", "/graphql", "ok")
+        with told(asked, request_id):
+            last = await self._last(name, request, request_id, asked)
+            asked.status = "ok" if last["type"] == "complete" else "error"
         # Free the id first: the client may use it again as soon as it reads the end.
         if self.operations.get(name) is asyncio.current_task():
             del self.operations[name]
         await self.send(last)
 
-    async def _results(self, name: str, request: GraphQLRequest, request_id: str) -> Mapping[str, object]:
+    async def _last(self, name: str, request: GraphQLRequest, request_id: str, asked: Asked) -> Mapping[str, object]:
+        """The message that ends the operation, after all others."""
+        try:
+            return await self._results(name, request, request_id, asked)
+        except Exception as error:  # noqa: BLE001 -- told to the client, and logged in `graphql_error`
+            if isinstance(error, Unauthenticated):
+                await self.close(4403, error.message)  # after which nothing is sent
+            return _error(name, error.errors if isinstance(error, RequestRefused) else [as_graphql(error)], request_id)
+
+    async def _results(self, name: str, request: GraphQLRequest, request_id: str, asked: Asked) -> Mapping[str, object]:
         """Send the results; the message that ends the operation comes back."""
         engine = self.endpoint.engine
-        document, operation = engine.prepare(request.query, request.operation_name, request.variables)
+        document, operation = await engine.admit(request, self.connection, self.params)
+        asked.runs(operation)
         context = await self.endpoint.make_context(self.connection, self.params, request_id)
         arguments = (document, request.variables, request.operation_name, context)
         if operation.kind is not OperationType.SUBSCRIPTION:

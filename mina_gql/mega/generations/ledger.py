@@ -38,6 +38,7 @@ _SELECT = select(
 ).where(recorded_as(CreditTransaction), LedgerRow.deleted_at.is_(None))
 
 OF_PASS = Pages(_SELECT.where(LedgerRow.pass_id == bindparam("pass_id")), LedgerEntryRow, LedgerRow.created_at, LedgerRow.id)
+EVERYBODYS = Pages(_SELECT, LedgerEntryRow, LedgerRow.created_at, LedgerRow.id)
 BY_IDS = Query(_SELECT.where(LedgerRow.id == func.any(bindparam("ids"))))
 
 

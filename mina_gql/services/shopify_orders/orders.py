@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from mina_gql.domain import credits, shopify
+from mina_gql.domain import credits, observing, shopify
 from mina_gql.domain.errors import InvalidInput, ProviderNotConfigured
 from mina_gql.domain.shopify import Given, Order, OrderBooks, Refund, RefundLine, ShopifyAdmin, ShopifyPayloadError
 from mina_gql.mega import buyers
@@ -118,6 +118,8 @@ class ShopifyOrderService:
 
     async def _told(self, books: OrderBooks, booked: Booked) -> Booked:
         """What was booked, after waking those who follow the balance that it changed."""
+        observing.count(observing.MATCHA, booked.credited, what="sold")
+        observing.count(observing.MATCHA, booked.clawed_back, what="taken_back")
         if booked != Booked() and self._ledger is not None and books.pass_id is not None:
             await self._ledger.changed(books.pass_id)
         return booked
