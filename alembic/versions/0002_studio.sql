@@ -7,9 +7,9 @@ set local client_min_messages = warning;
 create index if not exists mega_generations_steps_by_provider
   on public.mega_generations (mg_provider, mg_step_type, mg_created_at desc) where mg_record_type = 'mma_step';
 
--- Paid calls whose vendors are to be told of a cancel.
-create index if not exists mega_generations_cancelled_steps on public.mega_generations (mg_updated_at)
-  where mg_record_type = 'mma_step' and mg_error = 'CANCELLED';
+-- Paid calls whose vendors are to be told that nobody waits any more.
+create index if not exists mega_generations_given_up_steps on public.mega_generations (mg_updated_at)
+  where mg_record_type = 'mma_step' and mg_error in ('CANCELLED', 'DEADLINE_EXCEEDED');
 
 -- ---------------------------------------------------------------- lineage
 

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
-
-from mina_gql.domain.assets import OUTPUTS, UPLOAD_SECONDS, UPLOADS, check_type, content_type_of, is_tag
-from mina_gql.domain.errors import AssetRejected, Forbidden
+from mina_gql.adapters.upload_tickets import UploadTickets
+from mina_gql.domain.assets import OUTPUTS, UPLOADS, check_type, content_type_of, is_tag
 from mina_gql.domain.ports import SignedUpload, StorageError
 
 CHUNK_BYTES = 1024 * 1024
@@ -38,15 +36,13 @@ class DiskStore:
         self._staging = self._root / "staging"
         self._incoming = self._root / "incoming"
         self._public = f"{public_base}/assets/"
-        self._upload = f"{public_base}/uploads/"
-        self._tokens = URLSafeTimedSerializer(secret, salt="mina.upload")
+        self._tickets = UploadTickets(public_base, secret)
 
     # ------------------------------------------------------------ uploads
 
-    async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
+    async def sign_upload(self, key: str, content_type: str, size: int | None) -> SignedUpload:
         check_type(key, content_type)
-        token = self._tokens.dumps([key, content_type, size])
-        return SignedUpload(f"{self._upload}{token}", {"Content-Type": content_type}, UPLOAD_SECONDS)
+        return self._tickets.sign(key, content_type, size)
 
     async def accept_upload(self, token: str, content_type: str, length: int | None, body: AsyncIterator[bytes]) -> None:
         """Stage the bytes that a token was signed for; again with the same token replaces them.
@@ -54,12 +50,8 @@ class DiskStore:
         `length` is the announced size in bytes. Nothing is kept of what is refused.
         Raises Forbidden (the token) and AssetRejected (the bytes).
         """
-        key, signed_type, size = self._read_token(token)
-        if content_type.partition(";")[0].strip().lower() != signed_type:
-            raise AssetRejected(f"This upload is for {signed_type}. Send it with exactly that Content-Type.")
-        if length is not None and length != size:
-            raise AssetRejected(f"This upload is for {size} bytes, not {length}. Ask for a new upload with the true size.")
-        await self._keep(self._staging / key, _exactly(size, body))
+        ticket = self._tickets.admit(token, content_type, length)
+        await self._keep(self._staging / ticket.key, ticket.checked(body))
 
     async def read_staged(self, key: str) -> bytes | None:
         return await asyncio.to_thread(_read, self._staging / key) if content_type_of(key) else None
@@ -71,15 +63,6 @@ class DiskStore:
     async def sweep(self) -> int:
         """Remove uploads that nobody confirmed within a day, and what a crash left half written; gives how many."""
         return await asyncio.to_thread(_sweep, (self._staging, self._incoming))
-
-    def _read_token(self, token: str) -> tuple[str, str, int]:
-        try:
-            key, content_type, size = self._tokens.loads(token, max_age=UPLOAD_SECONDS)
-        except SignatureExpired:
-            raise Forbidden("This upload address has expired. Ask for a new upload.") from None
-        except BadData:
-            raise Forbidden("This upload address is not one of ours. Ask for a new upload.") from None
-        return key, content_type, size
 
     # ------------------------------------------------------------ objects
 
@@ -153,18 +136,6 @@ class DiskStore:
                 await asyncio.to_thread(part.unlink, missing_ok=True)
         except OSError as error:
             raise StorageError(f"{path} could not be written: {error.strerror}") from error
-
-
-async def _exactly(size: int, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The bytes of `body`; raises AssetRejected at the first one too many, and at the end where some are missing."""
-    received = 0
-    async for chunk in body:
-        received += len(chunk)
-        if received > size:
-            raise AssetRejected(f"This upload is for {size} bytes, and more came. Ask for a new upload with the true size.")
-        yield chunk
-    if received < size:
-        raise AssetRejected(f"This upload is for {size} bytes, and only {received} came. Send them again.")
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:

@@ -11,8 +11,10 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from mina_gql.api.errors import http_error, request_id_of
+from mina_gql.api.webhooks import Unavailable
 from mina_gql.domain.assets import CONTENT_TYPES, FILE_NAME_CHARS, MAX_UPLOAD_BYTES
 from mina_gql.domain.errors import InvalidInput, LimitExceeded, NoSuchThing, Refusal, RequestError
+from mina_gql.domain.ports import StorageError
 
 ASSET_HEADERS = {
     # A key is random and its bytes never change.
@@ -26,11 +28,15 @@ ASSET_HEADERS = {
 
 
 class UploadReceiver(Protocol):
-    """What the disk store offers beside `ObjectStore`."""
+    """What a store offers beside `ObjectStore`."""
 
     async def accept_upload(self, token: str, content_type: str, length: int | None, body: AsyncIterator[bytes]) -> None:
-        """Stage the bytes a token was signed for. Raises Forbidden and AssetRejected."""
+        """Stage the bytes a token was signed for. Raises Forbidden, AssetRejected and StorageError."""
         ...
+
+
+class PublicFiles(Protocol):
+    """What the disk store offers beside that."""
 
     def path_of(self, key: str) -> Path | None:
         """The file of a public object, or None."""
@@ -47,7 +53,7 @@ class UploadTooLarge(LimitExceeded):
 
 
 def routes(receiver: UploadReceiver) -> list[Route]:
-    """The routes that serve `receiver`; CORS is the app's."""
+    """The route that takes pictures in; CORS is the app's."""
 
     async def upload(request: Request) -> Response:
         try:
@@ -56,12 +62,21 @@ def routes(receiver: UploadReceiver) -> list[Route]:
             await receiver.accept_upload(request.path_params["token"], content_type, length, _capped(request.stream()))
         except (Refusal, RequestError) as error:
             return http_error(error, request_id_of(request.scope))
+        except StorageError:
+            gone = Unavailable("The picture cannot be kept right now. Send it again.")
+            return http_error(gone, request_id_of(request.scope))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it, and nothing was kept
         return Response(status_code=204)
 
+    return [Route("/uploads/{token}", upload, methods=["PUT"])]
+
+
+def asset_routes(files: PublicFiles) -> list[Route]:
+    """The route that gives public files out."""
+
     async def asset(request: Request) -> Response:
-        path = await asyncio.to_thread(receiver.path_of, request.path_params["key"])
+        path = await asyncio.to_thread(files.path_of, request.path_params["key"])
         if path is None:
             return http_error(NoSuchThing("There is no such file."), request_id_of(request.scope))
         headers = dict(ASSET_HEADERS)
@@ -69,10 +84,7 @@ def routes(receiver: UploadReceiver) -> list[Route]:
             headers["Content-Disposition"] = attachment(request.query_params["download"] or path.name)
         return FileResponse(path, headers=headers, media_type=CONTENT_TYPES[path.suffix.removeprefix(".")])
 
-    return [
-        Route("/uploads/{token}", upload, methods=["PUT"]),
-        Route("/assets/{key:path}", asset, methods=["GET", "HEAD"]),
-    ]
+    return [Route("/assets/{key:path}", asset, methods=["GET", "HEAD"])]
 
 
 def _announced(request: Request) -> int | None:

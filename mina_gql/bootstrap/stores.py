@@ -17,7 +17,7 @@ Store: TypeAlias = "DiskStore | R2Store"
 
 @asynccontextmanager
 async def store_of(settings: Settings, secret: bytes) -> AsyncIterator[Store]:
-    """The store of these settings, open for as long as the block runs; `secret` signs upload addresses of the disk store."""
+    """The store of these settings, open for as long as the block runs; `secret` signs addresses of uploads to the app."""
     if not settings.stores_in_r2:
         yield DiskStore(settings.home / "files", settings.base_url, secret)
         return
@@ -31,5 +31,5 @@ async def store_of(settings: Settings, secret: bytes) -> AsyncIterator[Store]:
         secret_access_key=text(settings.r2_secret_access_key),
         public_url=settings.r2_public_url,
     )
-    async with R2Store.opened(bucket, settings.base_url) as store:
+    async with R2Store.opened(bucket, settings.base_url, secret) as store:
         yield store

@@ -88,8 +88,11 @@ class RemoteFetcher(Protocol):
 class ObjectStore(Protocol):
     """Public files under random keys. A key is `<folder>/<owner tag>/<32 hex digits>.<extension>`."""
 
-    async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
-        """A signed PUT to the staging place of `key`; type and length are part of the signature."""
+    async def sign_upload(self, key: str, content_type: str, size: int | None) -> SignedUpload:
+        """A signed PUT to the staging place of `key`; type and length are part of the signature.
+
+        Without a length, as the first frontend asks (seed 003, 5.A), the bytes go through the app, which counts them.
+        """
         ...
 
     async def read_staged(self, key: str) -> bytes | None:

@@ -50,15 +50,15 @@ class AssetService:
         self._remote = remote
         self._secret = secret
 
-    async def create_upload(self, caller: Caller, content_type: str, file_name: str, size: int) -> Upload:
-        """Sign the upload of one picture; type and size are part of the signature. Raises InvalidInput."""
+    async def create_upload(self, caller: Caller, content_type: str, file_name: str, size: int | None) -> Upload:
+        """Sign the upload of one picture; type and size, where it is known, are part of the signature. Raises InvalidInput."""
         pass_id = required(caller)
         kind = content_type.strip().lower()
         if kind not in PICTURE_EXTENSIONS:
             raise InvalidInput("Pictures are JPEG, PNG or WebP.", ["input", "contentType"])
         if not 0 < len(file_name) <= FILE_NAME_CHARS:
             raise InvalidInput("A file name has 1 to 255 characters.", ["input", "fileName"])
-        if not 0 < size <= MAX_UPLOAD_BYTES:
+        if size is not None and not 0 < size <= MAX_UPLOAD_BYTES:
             raise InvalidInput("A picture has at most 25 MB.", ["input", "bytes"])
         key = self._new_key(UPLOADS, pass_id, kind)
         return Upload(key, self._store.public_url(key), await self._store.sign_upload(key, kind, size))

@@ -75,13 +75,14 @@ class ProgressService:
 
 
 def events_of(row: ProgressRow) -> list[Event]:
-    """What is recorded, in order of `seq`; a row from before MMA recorded nothing and has its end alone."""
+    """What is recorded, in order of `seq`; a row from before MMA may lack its end, which its status tells all the same."""
     messages, statuses = decode(row.messages) or {}, decode(row.statuses) or []
     events: list[Event] = [message_of(line) for line in lines_of(messages)]
     events += [Change(entry["seq"], GenerationStatus(entry["status"]), entry["at"]) for entry in statuses]
-    if not events and row.status in _ENDS:
-        events.append(Change(1, GenerationStatus(row.status), row.updated_at))
-    return sorted(events, key=lambda event: event.seq)
+    events.sort(key=lambda event: event.seq)
+    if row.status in _ENDS and not any(isinstance(event, Change) and event.final for event in events):
+        events.append(Change(events[-1].seq + 1 if events else 1, GenerationStatus(row.status), row.updated_at))
+    return events
 
 
 def lines_of(messages: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 
-from mina_gql.api.uploads import routes
+from mina_gql.api.uploads import asset_routes, routes
 from mina_gql.domain.errors import AssetRejected, Forbidden
 
 FILE = bytes(range(256))
@@ -82,7 +82,7 @@ async def ask(
         "query_string": query.encode(),
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
     }
-    await Starlette(routes=routes(receiver))(scope, receive, send)
+    await Starlette(routes=[*routes(receiver), *asset_routes(receiver)])(scope, receive, send)
     return Answer(sent)
 
 

@@ -140,7 +140,10 @@ async def house_on(home: Path, dsn: str, *, worker: bool = True) -> AsyncIterato
         mina = await stack.enter_async_context(bootstrap.assembled(settings, dsn, models=models))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         rest = Rest(mina.services, mina.authenticator, heartbeat=0.05)
-        app = Starlette(routes=[*rest.routes(), *uploads.routes(mina.store)], exception_handlers={404: unmatched, 405: unmatched})
+        app = Starlette(
+            routes=[*rest.routes(), *uploads.routes(mina.store), *uploads.asset_routes(mina.store)],
+            exception_handlers={404: unmatched, 405: unmatched},
+        )
         guarded = OriginGuard(app, settings.base_url, [STUDIO_PAGE])
         server = uvicorn.Server(uvicorn.Config(guarded, lifespan="off", log_level="critical"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))

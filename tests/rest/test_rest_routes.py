@@ -172,7 +172,8 @@ async def test_an_upload_is_signed_and_can_be_used(house: House) -> None:
     [
         ({"contentType": "text/html", "fileName": "a", "bytes": 5}, "JPEG"),
         ({"contentType": "image/png", "fileName": "a", "bytes": 26 * 1024 * 1024}, "25 MB"),
-        ({"contentType": "image/png", "fileName": "a"}, "`bytes` is missing."),
+        ({"contentType": "image/png", "fileName": "a", "bytes": 0}, "25 MB"),
+        ({"contentType": "image/png"}, "`fileName` is missing."),
         ({"contentType": "image/png", "fileName": "a", "bytes": 5, "folder": "../secrets"}, "`folder` should be 'user_uploads'."),
     ],
 )
@@ -181,6 +182,17 @@ async def test_an_upload_that_cannot_be_is_refused(house: House, body: Any, says
     said = await (await house.guest()).post("/api/r2/upload-signed", body)
     assert said.error == (400, "INVALID_INPUT")
     assert says in said.json["error"]["message"]
+
+
+async def test_the_seeds_own_body_signs_an_upload_that_comes_to_us(house: House) -> None:
+    """Seed 003, 5.A word for word: it names no length, so the bytes are counted as they come."""
+    guest = await house.guest(1)
+    asked = {"contentType": "image/png", "fileName": "product.png", "folder": "user_uploads"}
+    signed = (await guest.post("/api/r2/upload-signed", asked)).json
+    async with house.http.put(signed["uploadUrl"], data=picture_bytes("PNG"), headers={"Content-Type": "image/png"}) as answer:
+        assert answer.status == 204
+    made = await guest.still(assets={"productImageUrl": signed["publicUrl"]})
+    assert made["status"] == "done"
 
 
 async def test_pictures_from_elsewhere_are_kept(house: House, tmp_path_factory) -> None:

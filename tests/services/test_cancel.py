@@ -293,3 +293,13 @@ async def test_deletes_raced_are_done_once(workshop: Workshop) -> None:
     await run
     assert [type(result) for result in results if isinstance(result, Exception)] == [NotFound] * 4
     await workshop.check_books()
+
+
+async def test_a_prediction_that_took_too_long_is_stopped_at_its_vendor_too(workshop: Workshop) -> None:
+    caller = await workshop.person(1)
+    generation = await workshop.create(caller)
+    async with caught(workshop, generation, hold_waiting):
+        late = GenerationFailed("DEADLINE_EXCEEDED", "Too long.")
+        assert await workshop.mina.endings.fail(generation, late, lease=None)
+        assert await workshop.mina.endings.pass_on_cancels() == 1
+    assert workshop.models.brush.cancelled == ["prediction-1"]

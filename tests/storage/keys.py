@@ -22,3 +22,6 @@ NOT_KEYS = [
     f"user_uploads/{TAG}/{'0f' * 16}.png\0",
 ]
 NOT_TAGS = ["", ".", "..", "*", "ab/cd", "AB" * 16, f"{TAG}/", f"{TAG}\n", "a" * 65]
+
+SIGNING = b"s" * 32
+"""What a store signs addresses of its own with."""

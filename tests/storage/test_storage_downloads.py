@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from mina_gql.adapters.storage_r2 import Bucket, R2Store
 from mina_gql.api.downloads import routes
-from tests.storage.keys import NOT_KEYS
+from tests.storage.keys import NOT_KEYS, SIGNING
 from tests.storage.s3 import BUCKET, KEY_ID, S3, SECRET
 
 APP = "http://127.0.0.1:8000"
@@ -18,7 +18,7 @@ BYTES = bytes(range(256)) * 4096
 
 @pytest.fixture(scope="session")
 async def store(s3: S3) -> AsyncIterator[R2Store]:
-    async with R2Store.opened(Bucket(s3.endpoint_url, BUCKET, KEY_ID, SECRET, s3.public_url), APP) as store:
+    async with R2Store.opened(Bucket(s3.endpoint_url, BUCKET, KEY_ID, SECRET, s3.public_url), APP, SIGNING) as store:
         yield store
 
 
@@ -104,7 +104,7 @@ async def test_other_methods_are_not_allowed(browser: httpx2.AsyncClient, key: s
 async def test_a_store_that_is_away_is_said_to_be(s3: S3, key: str, free_port: int):
     """To be tried again, and without a word about where it is."""
     away = Bucket(f"http://127.0.0.1:{free_port}", BUCKET, KEY_ID, SECRET, s3.public_url)
-    async with R2Store.opened(away, APP) as store:
+    async with R2Store.opened(away, APP, SIGNING) as store:
         transport = httpx2.ASGITransport(Starlette(routes=routes(store)))
         async with httpx2.AsyncClient(transport=transport, base_url=APP) as browser:
             answer = await browser.get(f"/downloads/{key}")

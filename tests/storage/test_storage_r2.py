@@ -22,9 +22,9 @@ from aiohttp import web
 from mina_gql.adapters.storage_r2 import Bucket, R2Store
 from mina_gql.adapters.storage_r2.checkup import removes_staged
 from mina_gql.domain.assets import MAX_UPLOAD_BYTES
-from mina_gql.domain.errors import AssetRejected
+from mina_gql.domain.errors import AssetRejected, Forbidden
 from mina_gql.domain.ports import ObjectStore, SignedUpload, StorageError
-from tests.storage.keys import KEY, NOT_KEYS, NOT_TAGS, TAG, VIDEO
+from tests.storage.keys import KEY, NOT_KEYS, NOT_TAGS, SIGNING, TAG, VIDEO
 from tests.storage.s3 import BUCKET, KEY_ID, S3, SECRET
 
 APP = "https://api.studio.example"
@@ -37,7 +37,7 @@ def bucket_of(s3: S3) -> Bucket:
 
 @pytest.fixture(scope="session")
 async def store(s3: S3) -> AsyncIterator[R2Store]:
-    async with R2Store.opened(bucket_of(s3), APP) as store:
+    async with R2Store.opened(bucket_of(s3), APP, SIGNING) as store:
         yield store
 
 
@@ -316,7 +316,7 @@ async def test_a_store_that_stumbles_gets_the_whole_file_again(tmp_path: Path):
         came.append((await request.read(), request.headers["Content-MD5"]))
         return web.Response(status=503 if len(came) == 1 else 200)
 
-    async with answering(stumble) as url, R2Store.opened(Bucket(url, BUCKET, KEY_ID, SECRET, url), APP) as store:
+    async with answering(stumble) as url, R2Store.opened(Bucket(url, BUCKET, KEY_ID, SECRET, url), APP, SIGNING) as store:
         await store.write_file(VIDEO, made, "video/mp4")
     assert len(came) == 2
     assert came[0] == came[1]
@@ -333,7 +333,7 @@ async def test_an_answer_that_breaks_off_is_no_file():
         request.transport.close()
         return answer
 
-    async with answering(break_off) as url, R2Store.opened(Bucket(url, BUCKET, KEY_ID, SECRET, url), APP) as store:
+    async with answering(break_off) as url, R2Store.opened(Bucket(url, BUCKET, KEY_ID, SECRET, url), APP, SIGNING) as store:
         async with refusal("cannot be reached"):
             await store.read(KEY)
         async with refusal("cannot be reached"):
@@ -406,7 +406,7 @@ async def test_download_address_is_ours_permanent_and_carries_any_file_name(stor
     ],
 )
 async def test_a_store_that_refuses_is_told_in_few_words(s3: S3, key: str, fault: dict[str, str], told: str):
-    async with R2Store.opened(replace(bucket_of(s3), **fault), APP) as store:
+    async with R2Store.opened(replace(bucket_of(s3), **fault), APP, SIGNING) as store:
         for attempt in (store.write(key, b"x", "image/png"), store.read(key), store.remove_all(TAG)):
             async with refusal(told):
                 await attempt
@@ -414,7 +414,7 @@ async def test_a_store_that_refuses_is_told_in_few_words(s3: S3, key: str, fault
 
 async def test_a_store_that_is_away_is_told_in_few_words(s3: S3, key: str, free_port: int):
     bucket = replace(bucket_of(s3), endpoint_url=f"http://127.0.0.1:{free_port}")
-    async with R2Store.opened(bucket, APP) as store:
+    async with R2Store.opened(bucket, APP, SIGNING) as store:
         for attempt in (store.write(key, b"x", "image/png"), store.exists(key)):
             async with refusal("cannot be reached"):
                 await attempt
@@ -453,7 +453,7 @@ async def test_check_tells_that_it_works_and_leaves_nothing(store: R2Store, s3: 
 async def test_check_names_the_setting_that_is_wrong(s3: S3, fault: dict[str, str], setting: str):
     before = s3.files()
     wrong = {name: value.format(endpoint_url=s3.endpoint_url) for name, value in fault.items()}
-    async with R2Store.opened(replace(bucket_of(s3), **wrong), APP) as store, refusal(f"^{setting}"):
+    async with R2Store.opened(replace(bucket_of(s3), **wrong), APP, SIGNING) as store, refusal(f"^{setting}"):
         await store.check()
     assert s3.files() == before
 
@@ -470,3 +470,22 @@ async def test_check_names_the_setting_that_is_wrong(s3: S3, fault: dict[str, st
 )
 def test_which_rule_removes_old_uploads(rule: dict[str, object], removes: bool):
     assert removes_staged(rule) is removes
+
+
+# ---------------------------------------------------------------- uploads of an unknown length
+
+
+async def test_an_upload_of_an_unknown_length_comes_to_us_who_count_it(store: R2Store, key: str):
+    """Seed 003, 5.A names no length: an address of the bucket's without one could be used to fill it."""
+    signed = await store.sign_upload(key, "image/png", None)
+    assert signed.url.startswith(f"{APP}/uploads/")
+    token = signed.url.rpartition("/")[2]
+    await store.accept_upload(token, "image/png", None, chunked(b"bytes"))
+    assert await store.read_staged(key) == b"bytes"
+    with pytest.raises(AssetRejected, match="more came"):
+        await store.accept_upload(token, "image/png", None, chunked(b"x" * (25 * MEGABYTE + 1)))
+    with pytest.raises(AssetRejected, match="image/png"):
+        await store.accept_upload(token, "text/html", None, chunked(b"bytes"))
+    with pytest.raises(Forbidden):
+        await store.accept_upload(f"{token}x", "image/png", None, chunked(b"bytes"))
+    assert await store.read_staged(key) == b"bytes"

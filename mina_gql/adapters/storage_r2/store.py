@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from mina_gql.adapters.storage_r2.checkup import checkup
 from mina_gql.adapters.storage_r2.objects import Bucket, Objects
+from mina_gql.adapters.upload_tickets import UploadTickets
 from mina_gql.domain.assets import (
     OUTPUTS,
     STAGING,
@@ -23,28 +24,42 @@ from mina_gql.domain.ports import SignedUpload, StorageError
 
 
 class R2Store:
-    """Implements `domain.ports.ObjectStore` and `api.downloads.Downloads`; `app_url` is where clients reach us."""
+    """Implements `domain.ports.ObjectStore`, `api.downloads.Downloads` and `api.uploads.UploadReceiver`.
 
-    def __init__(self, objects: Objects, bucket: Bucket, app_url: str) -> None:
+    `app_url` is where clients reach us; `secret` signs addresses of uploads that come to us first.
+    """
+
+    def __init__(self, objects: Objects, bucket: Bucket, app_url: str, secret: bytes) -> None:
         self._objects = objects
         self._bucket = bucket
         self._public = f"{bucket.public_url}/"
         self._app = f"{app_url}/downloads/"
+        self._tickets = UploadTickets(app_url, secret)
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, bucket: Bucket, app_url: str) -> AsyncIterator[Self]:
+    async def opened(cls, bucket: Bucket, app_url: str, secret: bytes) -> AsyncIterator[Self]:
         """The store, with connections that are kept for as long as the block runs; asks for nothing yet."""
         async with Objects.opened(bucket) as objects:
-            yield cls(objects, bucket, app_url)
+            yield cls(objects, bucket, app_url, secret)
 
     # ------------------------------------------------------------ uploads
 
-    async def sign_upload(self, key: str, content_type: str, size: int) -> SignedUpload:
+    async def sign_upload(self, key: str, content_type: str, size: int | None) -> SignedUpload:
         check_type(key, content_type)
+        if size is None:  # a bucket could be filled through an address without a length: these bytes come to us, who count them
+            return self._tickets.sign(key, content_type, None)
         url = await self._objects.sign_put(f"{STAGING}{key}", content_type, size, UPLOAD_SECONDS)
         # Every client sends the length of its body by itself, and a browser lets nobody else set it.
         return SignedUpload(url, {"Content-Type": content_type}, UPLOAD_SECONDS)
+
+    async def accept_upload(self, token: str, content_type: str, length: int | None, body: AsyncIterator[bytes]) -> None:
+        """Stage the bytes that a ticket was signed for. Raises Forbidden, AssetRejected and StorageError."""
+        ticket = self._tickets.admit(token, content_type, length)
+        data = bytearray()
+        async for chunk in ticket.checked(body):
+            data += chunk
+        await self._objects.put(f"{STAGING}{ticket.key}", bytes(data), ticket.content_type)
 
     async def read_staged(self, key: str) -> bytes | None:
         """Raises AssetRejected, and discards it, where it is larger than any upload may be."""

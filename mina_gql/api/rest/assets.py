@@ -12,11 +12,11 @@ KINDS = {UPLOADS: RemoteKind.UPLOAD, OUTPUTS: RemoteKind.GENERATION}
 
 
 class SignUpload(Asks):
-    """What will be uploaded. `bytes` is signed with it, so that nobody fills the store behind our back (DESIGN section 8)."""
+    """What will be uploaded. With `bytes` the address is signed for that length; without, the picture goes through the app."""
 
     content_type: str
     file_name: str
-    bytes: int
+    bytes: int | None = None
     folder: Literal["user_uploads"] = "user_uploads"
 
 

@@ -239,7 +239,7 @@ _PAID = text("""
 
 _CANCELLED = text("""
     select mg_parent_id, mg_step_type, mg_mma_mode, mg_meta ->> 'prediction_id' from mega_generations
-    where mg_record_type = 'mma_step' and mg_error = 'CANCELLED' and mg_updated_at > clock_timestamp() - interval '15 minutes'
+    where mg_record_type = 'mma_step' and mg_error in ('CANCELLED', 'DEADLINE_EXCEEDED') and mg_updated_at > clock_timestamp() - interval '15 minutes'
       and mg_meta ? 'prediction_id'
 """)
 
@@ -251,7 +251,7 @@ async def paid_call(session: AsyncSession, generation_id: str) -> PaidCall | Non
 
 
 async def cancelled_calls(session: AsyncSession) -> list[PaidCall]:
-    """Paid calls that ended by a cancel in the last quarter of an hour: their vendors are to be told."""
+    """Paid calls that were cancelled, or given up past their deadline, in the last quarter of an hour: their vendors are to be told."""
     return [PaidCall(*row) for row in await session.execute(_CANCELLED)]
 
 
