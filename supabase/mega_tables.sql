@@ -467,6 +467,12 @@ end $access$;
 -- What the studio's journeys look up: lineage, searching, how long steps take, how vendors fare. Idempotent.
 set local client_min_messages = warning;
 
+-- ---------------------------------------------------------------- preferred settings
+
+-- They stood in the snapshot of taste, which is made of signals alone now.
+update public.mega_customers set mg_meta = mg_meta || jsonb_build_object('settings', mg_mma_preferences -> 'settings')
+where jsonb_typeof(mg_mma_preferences -> 'settings') = 'object' and jsonb_typeof(mg_meta) = 'object' and not mg_meta ? 'settings';
+
 -- ---------------------------------------------------------------- steps by vendor
 
 -- How long a kind of step took lately, and how a vendor fares.

@@ -197,22 +197,21 @@ def resolve_settings(
     faults = sorted(Draft202012Validator(role.settings_schema).iter_errors(wanted), key=lambda fault: list(fault.path))
     if faults:
         raise InvalidInput(_explain(faults[0], role), ["settings", role.provider, *map(str, faults[0].path)])
-    return {role.provider: {**defaults, **preferences.get(role.provider, {}), **wanted}}
+    return {role.provider: {**defaults, **_still_valid(role, preferences.get(role.provider, {})), **wanted}}
 
 
 def settings_for(role: Role, resolved: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that were resolved once, for a role that may have another provider now: what its schema knows is kept."""
     if role.provider in resolved:
         return dict(resolved[role.provider])
+    return {**defaults, **_still_valid(role, {name: value for each in resolved.values() for name, value in each.items()})}
+
+
+def _still_valid(role: Role, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of settings that were right once, those that the role's schema still takes."""
     check = Draft202012Validator(role.settings_schema)
     known = role.settings_schema.get("properties", {})
-    kept = {
-        name: value
-        for each in resolved.values()
-        for name, value in each.items()
-        if name in known and check.is_valid({name: value})
-    }
-    return {**defaults, **kept}
+    return {name: value for name, value in settings.items() if name in known and check.is_valid({name: value})}
 
 
 def _explain(fault: Any, role: Role) -> str:

@@ -27,6 +27,7 @@ class ProfileChanges(TypedDict, total=False):
     auto_topup_enabled: bool | None
     auto_topup_monthly_limit_packs: int | None
     topup_default_packs: int | None
+    settings: Any
 
 
 def checked(changes: ProfileChanges, timezones: Mapping[str, str]) -> ProfileChanges:

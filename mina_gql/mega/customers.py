@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, cast, extract, func, literal_column, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from mina_gql.domain.passes import PassState, state_of
@@ -50,6 +51,7 @@ class PassRow(NamedTuple):
     preferences: orjson.Fragment
     preferences_updated_at: Timestamp | None
     owner_tags: orjson.Fragment | None
+    settings: orjson.Fragment | None
     created_at: Timestamp
 
     @property
@@ -113,6 +115,7 @@ _ANY_PASS = select(
     Customer.mma_preferences,
     Customer.mma_preferences_updated_at,
     json_at(Customer.meta, "owner_tags"),
+    json_at(Customer.meta, "settings"),
     Customer.created_at,
 )
 PASSES = _ANY_PASS.where(Customer.deleted_at.is_(None))
@@ -188,6 +191,11 @@ async def touch(session: AsyncSession, pass_id: str) -> None:
 async def set_profile(session: AsyncSession, pass_id: str, changes: ProfileChanges) -> None:
     """Write what a person says of themselves; the caller holds the row's lock and has checked the values."""
     await _set(session, pass_id, **changes)
+
+
+async def set_settings(session: AsyncSession, pass_id: str, settings: dict[str, Any]) -> None:
+    """Write the settings a person prefers, by provider; the caller holds the row's lock and has checked them."""
+    await _set(session, pass_id, meta=Customer.meta.op("||")(cast({"settings": settings}, JSONB)))
 
 
 async def set_disabled(session: AsyncSession, pass_id: str, *, disabled: bool) -> None:

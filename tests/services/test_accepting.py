@@ -111,22 +111,6 @@ async def test_settings_that_the_model_does_not_know_are_refused(studio, setting
     assert await studio.balance(caller) == 1
 
 
-async def test_preferred_settings_stand_between_defaults_and_request(studio):
-    caller = await studio.person(matcha=2)
-    await studio.sql.execute(
-        "update mega_customers set mg_mma_preferences = $2 where mg_pass_id = $1",
-        caller.pass_id,
-        '{"settings": {"seedream": {"size": "4K", "quality": "high"}}}',
-    )
-    plain = await studio.orders.create(caller, BRIEF)
-    asked = await studio.orders.create(caller, replace(BRIEF, settings={"seedream": {"size": "1K"}}))
-    found = [decode(order.generation.vars)["settings"]["seedream"] for order in (plain, asked)]
-    assert found == [
-        {"size": "4K", "enhance_prompt": True, "quality": "high"},
-        {"size": "1K", "enhance_prompt": True, "quality": "high"},
-    ]
-
-
 async def test_the_longest_brief_and_key_are_accepted(studio):
     caller = await studio.person(matcha=1)
     made = await studio.orders.create(caller, replace(BRIEF, brief="x" * BRIEF_CHARS, idempotency_key="k" * KEY_CHARS))

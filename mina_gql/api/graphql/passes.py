@@ -14,11 +14,12 @@ from mina_gql.api.graphql.events import MmaEvent
 from mina_gql.api.graphql.generations import Generation
 from mina_gql.api.graphql.lazy import LazyPreferences
 from mina_gql.api.graphql.nodes import Node, node_type, shown
-from mina_gql.api.graphql.scalars import DateTime
+from mina_gql.api.graphql.scalars import JSON, DateTime
 from mina_gql.api.graphql.selections import asked_of_nodes, columns
 from mina_gql.api.graphql.sessions import Session
 from mina_gql.api.graphql.user_errors import UserError, answered
 from mina_gql.mega.customers import PassRow
+from mina_gql.mega.database import decode
 from mina_gql.services.taste import preferences_of
 
 
@@ -52,6 +53,11 @@ class Pass(Node):
     disabled: bool = strawberry.field(description="Switched off by an admin: it may look and do nothing more.")
     last_active: DateTime | None
     created_at: DateTime
+
+    @strawberry.field
+    def settings(root: Parent[PassRow]) -> JSON:
+        """Preferred settings per provider, as `updateProfile` took them."""
+        return JSON(decode(root.settings) or {})
 
     @strawberry.field
     def verification(root: Parent[PassRow]) -> Verification:

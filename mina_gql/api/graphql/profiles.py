@@ -9,6 +9,7 @@ from strawberry import UNSET
 from mina_gql.api.graphql.context import Info
 from mina_gql.api.graphql.nodes import shown
 from mina_gql.api.graphql.passes import PassPayload
+from mina_gql.api.graphql.scalars import JSON
 from mina_gql.api.graphql.user_errors import answered
 from mina_gql.domain.profiles import ProfileChanges
 
@@ -27,6 +28,9 @@ class UpdateProfileInput:
     auto_topup_enabled: bool | None = UNSET
     auto_topup_monthly_limit_packs: int | None = strawberry.field(default=UNSET, description="1 to 1,000; null for none.")
     topup_default_packs: int | None = strawberry.field(default=UNSET, description="1 to 100.")
+    settings: JSON | None = strawberry.field(
+        default=UNSET, description="Preferred settings per provider: they stand between its defaults and those of an order."
+    )
 
     def changes(self) -> ProfileChanges:
         """What was said, null included."""

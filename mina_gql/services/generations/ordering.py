@@ -276,7 +276,7 @@ class OrderService:
             )
 
     async def _settings(self, role: Role, owner: PassRow, asked: Any) -> dict[str, dict[str, Any]]:
-        preferred = decode(owner.preferences).get("settings", {})
+        preferred = decode(owner.settings) or {}
         return resolve_settings(role, await self._config.provider_defaults(role.provider), preferred, asked)
 
     async def _same_settings(self, role: Role, inherited: dict[str, Any]) -> dict[str, dict[str, Any]]:
