@@ -201,7 +201,7 @@ async def test_five_hundred_rows_are_read_in_sevens_while_others_come_in(db, dat
     await db.execute(FIVE_HUNDRED)
     there = ids(await read(database, 500))
     assert len(there) == 500
-    done = asyncio.Event()
+    begun, done = asyncio.Event(), asyncio.Event()
 
     async def insert() -> int:
         connection, made = await asyncpg.connect(database_dsn), 0
@@ -209,11 +209,13 @@ async def test_five_hundred_rows_are_read_in_sevens_while_others_come_in(db, dat
             while not done.is_set():
                 made += 1
                 await connection.execute(INSERT, f"new-{made}", PASS, "2026-11-21 09:10:41+00")
+                begun.set()
         finally:
             await connection.close()
         return made
 
     inserting = asyncio.create_task(insert())
+    await begun.wait()
     seen, cursor = [], None
     while True:
         page = await read(database, 7, backward=backward, after=None if backward else cursor, before=cursor if backward else None)
