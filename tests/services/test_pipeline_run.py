@@ -214,7 +214,7 @@ async def test_what_has_ended_is_frozen(workshop: Workshop) -> None:
 async def test_settings_are_resolved_stored_and_sent_as_the_model_knows_them(workshop: Workshop) -> None:
     caller = await workshop.person(10)
     await workshop.looking.execute(
-        "update mega_customers set mg_mma_preferences = $2 where mg_pass_id = $1",
+        "update mega_customers set mg_meta = mg_meta || $2 where mg_pass_id = $1",
         caller.pass_id,
         {"settings": {"seedream": {"size": "4K", "enhance_prompt": False}}},
     )
