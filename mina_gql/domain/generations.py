@@ -128,7 +128,7 @@ AnyOrder = TypeVar("AnyOrder", StillOrder, TweakOrder, MotionOrder, RetryOrder)
 def words(text: str, field: list[str], *, empty: str | None = None) -> str:
     """A person's words as data: cleaned, at most 4,000 characters, at least one where `empty` says why. Raises InvalidInput."""
     cleaned = plain_text(text)
-    if empty is not None and not any(letter.isprintable() and not letter.isspace() for letter in cleaned):
+    if not cleaned and empty is not None:
         raise InvalidInput(empty, field)
     if len(cleaned) > BRIEF_CHARS:
         raise InvalidInput(f"At most {BRIEF_CHARS:,} characters, please; these are {len(cleaned):,}.", field)

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.journeys.crash_boundaries import settled
 from tests.journeys.server import Server, external, free_port, running
 from tests.journeys.visitor import Visitor
 
@@ -54,9 +55,8 @@ async def test_many_generations_are_each_made_once_and_followed_from_anywhere(
     connection = await asyncpg.connect(own_database)
     try:
         steps = {row["mg_generation_id"]: (row["types"], row["numbers"]) for row in await connection.fetch(STEPS)}
-        left = await connection.fetchval(LEFT)
+        await settled(connection, LEFT, wanted=0)  # a job is taken off the list a moment after its work has ended
     finally:
         await connection.close()
     assert steps == {id_.removeprefix("generation:"): (WORDS, [0, 1, 2, 3]) for id_ in ids}
-    assert left == 0
     assert await there.balance() == 2
